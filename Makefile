@@ -12,8 +12,8 @@ help: ## list the commands
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@echo "Making $(VENV) from requirements.lock (once; about a minute) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 setup: $(VENV)/.installed ## make .venv from the lock
@@ -24,3 +24,9 @@ lock: ## renew requirements.lock from pyproject.toml (needs uv)
 
 clean: ## remove .venv and what the tools left
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output
+
+PROTO_OUT = --python_out=protos --grpc_python_out=protos --mypy_out=quiet:protos --mypy_grpc_out=quiet:protos
+protos: setup ## generate the stubs from protos/
+	@$(BIN)/python -m grpc_tools.protoc --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
+	  --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc -I protos $(PROTO_OUT) \
+	  protos/convnest_api/v1/*.proto

@@ -1,0 +1,1 @@
+"""The contract between ConvNest's processes and its clients: Protocol Buffers and gRPC stubs."""
