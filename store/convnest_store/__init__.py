@@ -1,0 +1,1 @@
+"""What outlives a process: job records, events, datasets, model versions, blobs, waiting requests."""

@@ -1,0 +1,17 @@
+-- ARGV: model, alias, version ('' removes the alias)
+local model, alias, version = unpack(ARGV)
+if redis.call('EXISTS', key('model', model)) == 0 then
+  return fail('NOT_FOUND', 'model ' .. model .. ' does not exist')
+end
+local aliases = key('model', model, 'aliases')
+if version == '' then
+  if redis.call('HDEL', aliases, alias) == 0 then
+    return fail('NOT_FOUND', 'model ' .. model .. ' has no alias ' .. alias)
+  end
+else
+  if redis.call('HEXISTS', key('model', model, 'versions'), version) == 0 then
+    return fail('NOT_FOUND', 'model ' .. model .. ' has no version ' .. version)
+  end
+  redis.call('HSET', aliases, alias, version)
+end
+return {'OK', unpack(redis.call('HGETALL', aliases))}
