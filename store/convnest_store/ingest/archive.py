@@ -109,13 +109,14 @@ def _check_directory(file: BinaryIO, limits: Limits) -> None:
     if directory_bytes > end:
         _refuse(f"the zip's directory claims {directory_bytes:,} bytes; the file has {size:,}")
     file.seek(end - directory_bytes)
-    _check_entries(_count_entries(file.read(directory_bytes)), limits)
+    entries = _count_entries(file.read(directory_bytes), at_most=limits.max_entries + 1)
+    _check_entries(entries, limits)
 
 
-def _count_entries(directory: bytes) -> int:
-    """What is there, whatever the end of the directory claims."""
+def _count_entries(directory: bytes, *, at_most: int) -> int:
+    """What is there, whatever the end of the directory claims; stops at `at_most`."""
     count = at = 0
-    while at + _ENTRY.size <= len(directory):
+    while at + _ENTRY.size <= len(directory) and count < at_most:
         _, *lengths = _ENTRY.unpack_from(directory, at)
         at += _ENTRY.size + sum(lengths)
         count += 1
@@ -124,7 +125,9 @@ def _count_entries(directory: bytes) -> int:
 
 def _check_entries(entries: int, limits: Limits) -> None:
     if entries > limits.max_entries:
-        _refuse(f"the archive has {entries:,} entries; at most {limits.max_entries:,} are allowed")
+        _refuse(
+            f"the archive has {entries:,} entries or more; at most {limits.max_entries:,} are allowed"
+        )
 
 
 def _member(info: zipfile.ZipInfo) -> Member:

@@ -25,7 +25,7 @@ _LAYOUT = "<class>/<picture>, or train/<class>/<picture> and test/<class>/<pictu
 _LITTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class _Picture:
     class_name: str
     parts: tuple[str, ...]
@@ -118,7 +118,9 @@ def _is_litter(parts: tuple[str, ...]) -> bool:
 
 def _ordered(classes: set[str]) -> tuple[str, ...]:
     if all(name.isascii() and name.isdecimal() for name in classes):
-        return tuple(sorted(classes, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"))))
+        return tuple(
+            sorted(classes, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"), name))
+        )
     return tuple(sorted(classes))
 
 

@@ -17,7 +17,7 @@ def read_dataset(
     format: Literal["npz", "zip"],
     shape: ImageShape | None = None,
     limits: Limits = DEFAULT_LIMITS,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: Progress = lambda _done, _total: None,
 ) -> Dataset:
     """Read an npz of arrays or a zip of one folder per class, its images resized to `shape`.
 
