@@ -1,0 +1,134 @@
+"""Modules made of modules: one after the other, added up, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .arrays import Array, Backward, DType, Shape, shown
+from .building import Initialiser
+from .errors import ShapeError, SpecError
+from .module import Module
+from .run import Run
+
+
+class Sequential(Module):
+    """The modules one after the other. A list is named "0", "1", …; a mapping by its keys."""
+
+    kind = "sequential"
+
+    def __init__(self, modules: Sequence[Module] | Mapping[str, Module]) -> None:
+        self._children = _named(modules)
+
+    def build(self, shape: Shape, rng: Initialiser, dtype: DType) -> Shape:
+        for name, child in self._children.items():
+            shape = rng.build(name, child, shape, dtype=dtype)
+        return shape
+
+    def children(self) -> dict[str, Module]:
+        return self._children
+
+    def __call__(self, x: Array) -> Array:
+        for child in self._children.values():
+            x = child(x)
+        return x
+
+    def forward(self, x: Array, run: Run) -> tuple[Array, Backward]:
+        steps = []
+        for child in self._children.values():
+            x, step = child.forward(x, run)
+            steps.append(step)
+            if not run.input_gradient and child.parameters():
+                run = run.with_input_gradient()
+
+        def backward(dy: Array) -> Array:
+            for step in reversed(steps):
+                dy = step(dy)
+            return dy
+
+        return x, backward
+
+
+class Sum(Module):
+    """The sum of what the branches make of one input (residual connections, He et al. 2015)."""
+
+    kind = "sum"
+
+    def __init__(self, branches: Sequence[Module] | Mapping[str, Module]) -> None:
+        self._children = _branches(branches)
+
+    def build(self, shape: Shape, rng: Initialiser, dtype: DType) -> Shape:
+        shapes = {n: rng.build(n, b, shape, dtype=dtype) for n, b in self._children.items()}
+        if len(set(shapes.values())) > 1:
+            given = ", ".join(f"{name}: {shown(one)}" for name, one in shapes.items())
+            raise ShapeError(f"the branches must give one shape, got {given}")
+        return next(iter(shapes.values()))
+
+    def children(self) -> dict[str, Module]:
+        return self._children
+
+    def __call__(self, x: Array) -> Array:
+        return _added([branch(x) for branch in self._children.values()])
+
+    def forward(self, x: Array, run: Run) -> tuple[Array, Backward]:
+        passes = [branch.forward(x, run) for branch in self._children.values()]
+        backwards = [backward for _, backward in passes]
+        return (
+            _added([y for y, _ in passes]),
+            lambda dy: _added([backward(dy) for backward in backwards]),
+        )
+
+
+class Concat(Module):
+    """What the branches make of one input, side by side along the channels (inception modules)."""
+
+    kind = "concat"
+
+    def __init__(self, branches: Sequence[Module] | Mapping[str, Module]) -> None:
+        self._children = _branches(branches)
+
+    def build(self, shape: Shape, rng: Initialiser, dtype: DType) -> Shape:
+        shapes = {n: rng.build(n, b, shape, dtype=dtype) for n, b in self._children.items()}
+        if len({one[:-1] for one in shapes.values()}) > 1:
+            given = ", ".join(f"{name}: {shown(one)}" for name, one in shapes.items())
+            raise ShapeError(f"the branches must agree in all but the last size, got {given}")
+        return (*next(iter(shapes.values()))[:-1], sum(one[-1] for one in shapes.values()))
+
+    def children(self) -> dict[str, Module]:
+        return self._children
+
+    def __call__(self, x: Array) -> Array:
+        return np.concatenate([branch(x) for branch in self._children.values()], axis=-1)
+
+    def forward(self, x: Array, run: Run) -> tuple[Array, Backward]:
+        passes = [branch.forward(x, run) for branch in self._children.values()]
+        backwards = [backward for _, backward in passes]
+        ends = np.cumsum([y.shape[-1] for y, _ in passes])[:-1]
+
+        def backward(dy: Array) -> Array:
+            parts = np.split(dy, ends, axis=-1)
+            return _added([step(part) for step, part in zip(backwards, parts, strict=True)])
+
+        return np.concatenate([y for y, _ in passes], axis=-1), backward
+
+
+def _added(arrays: list[Array]) -> Array:
+    if len(arrays) == 1:
+        return arrays[0]
+    total = arrays[0] + arrays[1]
+    for array in arrays[2:]:
+        total += array
+    return total
+
+
+def _named(modules: Sequence[Module] | Mapping[str, Module]) -> dict[str, Module]:
+    if isinstance(modules, Mapping):
+        return dict(modules)
+    return {str(index): module for index, module in enumerate(modules)}
+
+
+def _branches(modules: Sequence[Module] | Mapping[str, Module]) -> dict[str, Module]:
+    if not modules:
+        raise SpecError("needs at least one branch")
+    return _named(modules)

@@ -1,0 +1,45 @@
+"""`Run`: what a forward pass knows besides its input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from .arrays import Integers
+from .errors import CoreError
+from .random import words
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Training or evaluation, and the keys of this batch's randomness.
+
+    `samples` are the indices of the batch's samples in their dataset (int64): with `seed`, `epoch`
+    and a layer's path they name every random number, however a batch is split. Where
+    `input_gradient` is False nobody reads what the outermost backward returns, and the first
+    layer with parameters may return anything of the right shape.
+    """
+
+    training: bool
+    seed: int = 0
+    epoch: int = 0
+    samples: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    input_gradient: bool = True
+
+    def words(self, name: str, *, batch: int, count: int) -> npt.NDArray[np.uint32]:
+        """`count` random 32-bit words for each sample of the batch, for the layer `name`."""
+        if batch != len(self.samples):
+            raise CoreError(
+                f"{name}: a run needs one sample index for each image, "
+                f"got {len(self.samples)} for a batch of {batch}"
+            )
+        return words(name, seed=self.seed, epoch=self.epoch, samples=self.samples, count=count)
+
+    def with_input_gradient(self) -> Run:
+        """This run for a layer whose input gradient is needed."""
+        return self if self.input_gradient else replace(self, input_gradient=True)
+
+
+EVALUATION = Run(training=False)
