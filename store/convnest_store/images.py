@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self, cast
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +63,7 @@ _DAMAGED = (
     ArithmeticError,
     struct.error,
     zlib.error,
+    UserWarning,  # of damaged metadata, where warnings are errors
 )
 
 
@@ -213,13 +214,24 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:
-    """The EXIF orientation; 1 (upright) where the metadata is absent or cannot be read."""
-    if "exif" not in image.info:
+    """The EXIF orientation; 1 (upright) where the metadata is absent or cannot be read.
+
+    Read by hand (EXIF 2.3, section 4.6): Pillow's reader decodes every tag and warns of damage.
+    """
+    exif: bytes = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    if order is None:
         return 1
     try:
-        return cast(int, image.getexif().get(_ORIENTATION_TAG, 1))
-    except _DAMAGED:
+        (start,) = struct.unpack_from(f"{order}L", exif, 4)
+        (entries,) = struct.unpack_from(f"{order}H", exif, start)
+        for at in range(start + 2, start + 2 + 12 * entries, 12):
+            tag, value = struct.unpack_from(f"{order}H6xH", exif, at)
+            if tag == _ORIENTATION_TAG:
+                return int(value)
+    except struct.error:
         return 1
+    return 1
 
 
 def _fitted(image: Image.Image, shape: ImageShape) -> UInt8Array:

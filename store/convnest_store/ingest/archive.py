@@ -70,7 +70,9 @@ class Archive:
     def read(self, member: Member, *, max_bytes: int) -> bytes:
         """All of a member; raises DatasetRejected if it is larger than allowed."""
         if member.size_bytes > max_bytes:
-            _refuse(f"{member.name} has {member.size_bytes:,} bytes; {max_bytes:,} are allowed")
+            _refuse(
+                f"{member.name} has {member.size_bytes:,} bytes; at most {max_bytes:,} are allowed"
+            )
         with self.stream(member) as stream:
             return read_exactly(stream, member.size_bytes, name=member.name)
 
@@ -125,9 +127,7 @@ def _count_entries(directory: bytes, *, at_most: int) -> int:
 
 def _check_entries(entries: int, limits: Limits) -> None:
     if entries > limits.max_entries:
-        _refuse(
-            f"the archive has {entries:,} entries or more; at most {limits.max_entries:,} are allowed"
-        )
+        _refuse(f"the archive has {entries:,} entries; at most {limits.max_entries:,} are allowed")
 
 
 def _member(info: zipfile.ZipInfo) -> Member:
