@@ -1,0 +1,58 @@
+"""`convnest classify`"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from convnest import Classification
+from convnest.cli.context import AsJson, connect
+from convnest.cli.json_output import print_json
+from convnest.cli.output import bar, make_console, make_table, percent
+from rich.table import Table
+from rich.text import Text
+
+_BAR_WIDTH: Final = 24
+
+
+def classify(
+    context: typer.Context,
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE…", help="PNG, JPEG, BMP, GIF or WebP files.")
+    ],
+    model: Annotated[str, typer.Option(help="A model's latest version; or name:2, or name@alias.")],
+    top: Annotated[int, typer.Option(min=1, help="How many classes to show for each.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is on pictures."""
+    with connect(context) as client:
+        results = client.classify(model, images, top_k=top)
+    if as_json:
+        print_json(
+            [
+                {"image": str(image), "model": one.model, "version": one.version, "top": one.scores}
+                for image, one in zip(images, results, strict=True)
+            ]
+        )
+        return
+    console = make_console()
+    console.print(Text(f"{results[0].model}:{results[0].version}", style="dim"))
+    console.print(results_table([Text(str(image)) for image in images], results))
+
+
+def results_table(images: Sequence[Text], results: Sequence[Classification]) -> Table:
+    """The likeliest classes of each image, with bars; `images` says what to call each."""
+    table = make_table(("image", "class", "probability", ""), right=("probability",))
+    for image, result in zip(images, results, strict=True):
+        for rank, score in enumerate(result.scores):
+            style = "bold" if rank == 0 else "dim"
+            table.add_row(
+                image if rank == 0 else "",
+                Text(score.label, style=style),
+                Text(percent(score.probability), style=style),
+                Text(bar(score.probability, _BAR_WIDTH), style="cyan" if rank == 0 else "dim cyan"),
+            )
+        table.add_section()
+    return table

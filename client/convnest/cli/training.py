@@ -1,0 +1,150 @@
+"""`convnest train`"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from convnest import Job, LayerSummary, TrainSpec
+from convnest.cli.context import AsJson, CommandFailed, connect
+from convnest.cli.describing import describe, outcome
+from convnest.cli.following import History, follow, follow_as_json, job_goes_on
+from convnest.cli.job_file import load_job_file, parse_option
+from convnest.cli.json_output import print_json
+from convnest.cli.output import make_console, make_facts, make_table
+from convnest.plot import check_matplotlib, save_learning_curve
+from rich.console import Console
+from rich.text import Text
+
+
+def train(
+    context: typer.Context,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", help="A YAML file of the settings below; options override."),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="The dataset to train on.")] = None,
+    network: Annotated[str | None, typer.Option(help="Its architecture: lenet, mlp, …")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="An option of the network, NAME=VALUE; repeatable.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The model to add a version to.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Step size.")] = None,
+    momentum: Annotated[float | None, typer.Option(help="In [0, 1).")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="L2 penalty on weights.")] = None,
+    loss: Annotated[str | None, typer.Option(help="cross_entropy or squared.")] = None,
+    validation: Annotated[
+        float | None, typer.Option(help="Share of the images to validate on.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
+    checkpoint_interval: Annotated[
+        float | None, typer.Option(help="Seconds between checkpoints.")
+    ] = None,
+    priority: Annotated[int | None, typer.Option(help="-100 to 100; higher runs first.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the job to its end.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Follow the job and save its learning curve as a PNG.")
+    ] = None,
+    validate_only: Annotated[
+        bool, typer.Option("--validate-only", help="Check the job and show the network only.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a network on a dataset; the result becomes the next version of a model."""
+    fields = load_job_file(file) if file is not None else {}
+    given = {
+        "dataset": dataset,
+        "network": network,
+        "model": model,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "momentum": momentum,
+        "weight_decay": weight_decay,
+        "loss": loss,
+        "validation_fraction": validation,
+        "seed": seed,
+        "checkpoint_interval_s": checkpoint_interval,
+        "priority": priority,
+    }
+    fields |= {name: value for name, value in given.items() if value is not None}
+    for name in ("dataset", "network", "model"):
+        if name not in fields:
+            raise typer.BadParameter("give it here or in a job file", param_hint=f"--{name}")
+    fields["network"] = _with_options(fields["network"], option or [])
+    chosen_priority = fields.pop("priority", 0)
+    if not isinstance(chosen_priority, int):
+        raise CommandFailed(f"priority: must be a whole number, got {chosen_priority!r}")
+    settings: dict[str, Any] = fields  # from a file: the SDK checks the type of each value
+    spec = TrainSpec(**settings)
+    if plot is not None:
+        check_matplotlib()
+
+    console = make_console()
+    with connect(context) as client:
+        if validate_only:
+            full_spec, layers = client.jobs.validate(spec)
+            _show_check(console, full_spec, layers, as_json=as_json)
+            return
+        job = client.jobs.submit(spec, priority=chosen_priority)
+        if watch or plot is not None:
+            watch_training(job, console, plot=plot, as_json=as_json)
+        elif as_json:
+            print_json({"job": job})
+        else:
+            console.print(f"job {job.id} is queued; watch it with: convnest jobs watch {job.id}")
+
+
+def watch_training(job: Job, console: Console, *, plot: Path | None, as_json: bool) -> Job:
+    """Follows a job to its success, says what it made, and draws its learning curve."""
+    history = History()
+    if not as_json:
+        console.print(f"job {job.id} · {describe(job)}")
+    with job_goes_on(job):
+        if as_json:
+            job = follow_as_json(job, on_event=history.add)
+        else:
+            job = follow(job, console, on_event=history.add)
+            console.print(Text(f"✓ {outcome(job)}", style="green"))
+    if plot is not None:
+        save_learning_curve(history.epochs, plot, title=describe(job))
+        if not as_json:
+            console.print(f"learning curve: {plot}", soft_wrap=True)
+    return job
+
+
+def _with_options(network: object, options: list[str]) -> object:
+    """The network with what `--option` adds to its options."""
+    if not options:
+        return network
+    named = {"name": network} if isinstance(network, str) else network
+    if not isinstance(named, Mapping) or "name" not in named:
+        raise CommandFailed("--option needs a network that is given by name")
+    present = named.get("options") or {}
+    if not isinstance(present, Mapping):
+        raise CommandFailed(f"network.options: must be a mapping, got {present!r}")
+    return {**named, "options": {**present, **dict(map(parse_option, options))}}
+
+
+def _show_check(
+    console: Console, spec: TrainSpec, layers: Sequence[LayerSummary], *, as_json: bool
+) -> None:
+    if as_json:
+        print_json({"spec": spec, "layers": layers})
+        return
+    facts = make_facts()
+    for name, value in vars(spec).items():
+        if name != "network" and value is not None:
+            facts.add_row(name, str(value))
+    table = make_table(("layer", "kind", "output", "parameters"), right=("output", "parameters"))
+    for layer in layers:
+        output = "×".join(map(str, layer.output_shape))
+        table.add_row(layer.path, layer.kind, output, f"{layer.parameters:,}")
+    table.add_row("", "", "total", f"{sum(layer.parameters for layer in layers):,}", style="bold")
+    console.print(facts)
+    console.print()
+    console.print(table)
