@@ -13,7 +13,7 @@ from .arrays import Array, Backward, Integers, Shape
 from .building import Initialiser, build, shapes_only
 from .combinators import Concat, Sequential, Sum
 from .errors import CoreError, DTypeError, ShapeError, SpecError, StateError
-from .fingerprint import fingerprint, single_blas_thread
+from .fingerprint import fingerprint
 from .layers import (
     AvgPool,
     BatchNorm,
@@ -32,6 +32,7 @@ from .module import Module, zero_grad
 from .optimizers import SGD
 from .options import Kind, Option
 from .parameters import Parameter
+from .process import keep_freed_memory, single_blas_thread
 from .random import shuffled, uniform
 from .run import EVALUATION, Run
 from .spec import layer_kinds, network, networks, normalise
@@ -73,6 +74,7 @@ __all__ = [
     "Tanh",
     "build",
     "fingerprint",
+    "keep_freed_memory",
     "layer_kinds",
     "network",
     "networks",

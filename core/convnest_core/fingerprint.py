@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -33,14 +32,6 @@ def fingerprint() -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
-
-
-def single_blas_thread() -> AbstractContextManager[object]:
-    """Give BLAS one thread from now on in this process; as a context manager, until its end."""
-    from threadpoolctl import threadpool_limits
-
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
-    return limits
 
 
 def _listed(words: Iterable[str]) -> str:

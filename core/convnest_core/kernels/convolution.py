@@ -19,6 +19,7 @@ from .scratch import scratch
 from .windows import padded, slid, tap, unpadded
 
 _TILE_BYTES = 1 << 19  # half of a common L2 cache; the other half is for weights and output
+_SPREAD_BYTES = 1 << 22  # adding by shifts wants long vectors more than it wants the L2 cache
 _FEWEST_ROWS = 256  # below this a matrix product is not worth its start
 _SHORT_RUN = 8  # contiguous values below which copying windows one by one is slow
 _FEW_CHANNELS = 16
@@ -154,29 +155,30 @@ def _spread(x: Array, w: Array, dy: Array, stride: Pair) -> Array:
 def _spread_by_shifts(x: Array, w: Array, dy: Array) -> Array:
     """`_spread` for stride 1 and few channels, where adding window by window would crawl.
 
-    dY is laid into images of x's size, so that a tap moves every pixel of the batch by one and the
-    same distance, and adding is one long vector operation for each tap and channel.
+    dY's rows are made as long as x's, so that one tap moves all of an image's pixels by the same
+    distance in memory, and adding is one long vector operation for each channel and image.
     """
     kh, kw, c, filters = w.shape
     _, height, width, _ = dy.shape
+    _, tall, wide, _ = x.shape
+    run = (height - 1) * wide + width  # from an image's first pixel of dY to its last
     weights = w.reshape(kh * kw * c, filters)
     dx = np.empty_like(x)
-    images = max(1, 8 * _TILE_BYTES // (kh * kw * c * x[0].size // c * x.itemsize))
+    images = max(1, _SPREAD_BYTES // (kh * kw * c * height * wide * x.itemsize))
     for first in range(0, len(x), images):
-        part = x[first : first + images]
-        laid = scratch("laid", (*part.shape[:3], filters), x.dtype)
-        laid.fill(0)
-        laid[:, :height, :width] = dy[first : first + images]
-        pixels = laid.size // filters
+        n = min(images, len(x) - first)
+        laid = scratch("laid", (n, height, wide, filters), x.dtype)
+        laid[:, :, :width] = dy[first : first + n]
+        laid[:, :, width:] = 0
+        pixels = n * height * wide
         columns = scratch("columns", (kh * kw * c, pixels), x.dtype)
         np.matmul(weights, laid.reshape(pixels, filters).T, out=columns)
-        taps = columns.reshape(kh, kw, c, pixels)
-        sums = scratch("sums", (c, pixels), x.dtype)
-        sums[...] = taps[0, 0]
+        taps = columns.reshape(kh, kw, c, n, height * wide)
+        sums = scratch("sums", (c, n, tall * wide), x.dtype)
+        sums.fill(0)
         for i in range(kh):
             for j in range(kw):
-                shift = i * part.shape[2] + j
-                if shift:
-                    sums[:, shift:] += taps[i, j, :, : pixels - shift]
-        dx[first : first + images].reshape(pixels, c)[...] = sums.T
+                shift = i * wide + j
+                sums[:, :, shift : shift + run] += taps[i, j, :, :, :run]
+        dx[first : first + n].reshape(-1, c)[...] = sums.reshape(c, -1).T
     return dx

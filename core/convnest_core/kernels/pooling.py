@@ -32,16 +32,11 @@ def max_pool_backward(
     _, height, width, _ = y.shape
     x = padded(x, padding, value=-np.inf)
     drows = np.zeros_like(rows)
-    columns = [tap(j, width, stride[1]) for j in range(kernel[1])]
-    _to_the_largest(
-        [rows[:, :, at] for at in columns],
-        y,
-        dy,
-        [drows[:, :, at] for at in columns],
-    )
+    columns = [(slice(None), slice(None), tap(j, width, stride[1])) for j in range(kernel[1])]
+    _to_the_largest(rows, y, dy, into=drows, taps=columns, apart=stride[1] >= kernel[1])
     dx = np.zeros_like(x)
-    lines = [tap(i, height, stride[0]) for i in range(kernel[0])]
-    _to_the_largest([x[:, at] for at in lines], rows, drows, [dx[:, at] for at in lines])
+    lines = [(slice(None), tap(i, height, stride[0])) for i in range(kernel[0])]
+    _to_the_largest(x, rows, drows, into=dx, taps=lines, apart=stride[0] >= kernel[0])
     return np.ascontiguousarray(unpadded(dx, padding))
 
 
@@ -88,11 +83,25 @@ def _total(parts: list[Array]) -> Array:
     return out
 
 
-def _to_the_largest(parts: list[Array], top: Array, dtop: Array, dparts: list[Array]) -> None:
-    """Add dtop to the dpart of the first part that equals `top`, value by value."""
+def _to_the_largest(
+    x: Array,
+    top: Array,
+    dtop: Array,
+    *,
+    into: Array,
+    taps: list[tuple[slice, ...]],
+    apart: bool,
+) -> None:
+    """Add dtop to the first tap of `into` at which x equals `top`, value by value.
+
+    Where windows lie apart, every place of `into` is met once, and writing will do.
+    """
     left = dtop
-    for part, dpart in zip(parts[:-1], dparts[:-1], strict=True):
-        taken = left * (part == top)
-        dpart += taken
+    for at in taps[:-1]:
+        if apart:
+            taken = np.multiply(left, x[at] == top, out=into[at])
+        else:
+            taken = np.multiply(left, x[at] == top)
+            into[at] += taken
         left = left - taken
-    dparts[-1][...] += left
+    into[taps[-1]] += left
