@@ -1,0 +1,95 @@
+"""`convnest up`: all of ConvNest in the foreground, until Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from convnest.cli.context import AsJson
+from convnest.errors import ConvNestError
+
+if TYPE_CHECKING:
+    from convnest.stack import OnEvent, Programs, StackOptions
+
+
+def up(
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Holds everything it keeps. [default: ~/.local/share/convnest]"),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port; 0 lets the system choose. [default: 50051]")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes. [default: 1]")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start Redis, server and worker, and keep them running until Ctrl-C."""
+    if sys.platform != "linux":
+        raise ConvNestError("convnest up needs Linux; elsewhere run the parts with docker compose")
+    from convnest.cli.output import make_console
+    from convnest.cli.up_report import JsonReport, TextReport
+    from convnest.stack import Programs, StackError
+
+    given = {"data_dir": data_dir, "host": host, "port": port, "workers": workers}
+    options = _options({name: value for name, value in given.items() if value is not None})
+    data_dir = options.data_dir
+    report: OnEvent
+    if as_json:
+        report = JsonReport(data_dir=data_dir)
+    else:
+        report = TextReport(make_console(), data_dir=data_dir)
+    _warn_if_open(options, report)
+    try:
+        run_until_signalled(options, report, Programs())
+    except StackError as error:
+        for line in error.last_lines:
+            print(f"  | {line}", file=sys.stderr)
+        raise
+
+
+def _options(given: dict[str, Any]) -> StackOptions:  # Any: each option is of its own type
+    from convnest.stack import StackError, StackOptions
+    from pydantic import ValidationError
+
+    try:
+        return StackOptions(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise StackError(f"{name}: {first['msg']}, got {first['input']!r}") from error
+
+
+def _warn_if_open(options: StackOptions, report: OnEvent) -> None:
+    from convnest.stack import Event
+    from convnest.stack.address import is_loopback
+
+    if not is_loopback(options.host):
+        report(
+            Event(
+                "warning",
+                detail=f"nothing asks for a password yet: whoever reaches {options.host} can use, "
+                "change and delete everything here",
+            )
+        )
+
+
+def run_until_signalled(options: StackOptions, report: OnEvent, programs: Programs) -> None:
+    """Keep a stack running until SIGINT, SIGTERM or SIGHUP; a second one ends it at once."""
+    from convnest.cli.signals import on_stop_signals
+    from convnest.stack import Stack, StackError
+
+    stop = threading.Event()
+    stack = Stack(options, on_event=report, programs=programs, cancelled=stop)
+    with on_stop_signals(stop.set, stack.kill):
+        try:
+            with stack:
+                stop.wait()
+        except StackError:
+            if not stop.is_set():
+                raise
