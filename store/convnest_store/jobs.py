@@ -270,10 +270,13 @@ class JobStore:
             _dump(result) if result is not None else "",
         )
 
-    def reserve_version(self, lease: Lease, model: str) -> int:
-        """The version number that the job publishes under, the same at each attempt."""
-        (version,) = self._scripts.run("reserve_version", lease.job.id, lease.token, model)
-        return int(version)
+    def reserve_version(self, lease: Lease, model: str) -> tuple[int, int]:
+        """The version number that the job publishes under, the same at each attempt; the time.
+
+        Raises LeaseLost.
+        """
+        version, now_ms = self._scripts.run("reserve_version", lease.job.id, lease.token, model)
+        return int(version), int(now_ms)
 
     def publish_model(self, lease: Lease, manifest: Json, *, result: Json) -> None:
         """Registers the model version and ends the job, together. Raises LeaseLost."""

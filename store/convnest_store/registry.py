@@ -122,6 +122,11 @@ class Model:
         return self.versions[-1]
 
 
+def aliases_key(model: str) -> str:
+    """The blob that a model's aliases are also written to, to survive the state store."""
+    return f"models/{model}/aliases.json"
+
+
 class ModelRegistry:
     """Model records. All methods may raise Unavailable."""
 
@@ -156,11 +161,16 @@ class ModelRegistry:
             version = model.aliases[reference.alias]
         else:
             version = model.latest if reference.version is None else reference.version
-        with unavailable_as_ours("state"):
-            manifest = self._client.hget(key("model", model.name, "versions"), str(version))
-        if manifest is None:
+        found = self.version(model.name, version)
+        if found is None:
             raise NotFound(f"model {model.name} has no version {version}")
-        return _with_aliases(ModelVersion.read(json.loads(cast(str, manifest))), model)
+        return _with_aliases(found, model)
+
+    def version(self, name: str, number: int) -> ModelVersion | None:
+        """One version without its aliases, or None where it is not there."""
+        with unavailable_as_ours("state"):
+            manifest = self._client.hget(key("model", name, "versions"), str(number))
+        return None if manifest is None else ModelVersion.read(json.loads(cast(str, manifest)))
 
     def versions(self, name: str, *, before: int = 0, limit: int = 50) -> Sequence[ModelVersion]:
         """Newest first, at most `limit`, older than the version `before`. Raises NotFound."""

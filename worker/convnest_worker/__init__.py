@@ -1,0 +1,1 @@
+"""The Celery worker: the job runner, and the serving supervisor."""

@@ -7,4 +7,4 @@ if not version then
   version = tostring(redis.call('HINCRBY', key('versions'), model, 1))
   redis.call('HSET', job_key(id), 'version', version)
 end
-return {'OK', version}
+return {'OK', version, now}

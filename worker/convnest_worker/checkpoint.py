@@ -1,0 +1,40 @@
+"""A training's state as one safetensors file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from convnest_store.errors import BlobCorrupt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from convnest_worker.training import Arrays, TrainingState
+
+SCHEMA_VERSION = 1
+_PARTS = ("model", "optimizer")
+
+
+def write_checkpoint(state: TrainingState, path: Path) -> None:
+    """Writes the file at `path`."""
+    tensors = {
+        f"{part}/{name}": array for part in _PARTS for name, array in getattr(state, part).items()
+    }
+    position = {name: value for name, value in vars(state).items() if name not in _PARTS}
+    position["schema"] = SCHEMA_VERSION
+    save_file(tensors, path, metadata={"position": json.dumps(position)})
+
+
+def read_checkpoint(path: Path) -> TrainingState:
+    """Raises BlobCorrupt where the file is not what `write_checkpoint` made."""
+    try:
+        with safe_open(path, framework="np") as file:
+            position: dict[str, Any] = json.loads((file.metadata() or {})["position"])
+            parts: dict[str, Arrays] = {part: {} for part in _PARTS}
+            for full_name in file.keys():  # noqa: SIM118 (not a dict)
+                part, name = full_name.split("/", 1)
+                parts[part][name] = file.get_tensor(full_name)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise BlobCorrupt(f"unreadable checkpoint: {error}") from error
+    if position.pop("schema") != SCHEMA_VERSION:
+        raise BlobCorrupt("the checkpoint was written by another version of ConvNest")
+    return TrainingState(**position, model=parts["model"], optimizer=parts["optimizer"])

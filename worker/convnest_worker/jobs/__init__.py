@@ -1,0 +1,1 @@
+"""Taking jobs and seeing them through: lease, slice process, wishes, commit."""

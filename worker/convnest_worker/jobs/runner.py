@@ -1,0 +1,70 @@
+"""What a hint comes to: take the best waiting job, run a slice of it, hint again if more wait."""
+
+import secrets
+import threading
+
+import structlog
+from convnest_core import fingerprint
+from convnest_process.broker import JobHints
+from convnest_store.errors import Unavailable
+
+from convnest_worker.jobs.supervision import Stores, Supervision
+from convnest_worker.settings import WorkerSettings
+
+log = structlog.get_logger(__name__)
+
+
+class JobRunner:
+    """Runs one job at a time, in the thread of the Celery task."""
+
+    def __init__(self, *, stores: Stores, hints: JobHints, settings: WorkerSettings) -> None:
+        self._stores, self._hints, self._settings = stores, hints, settings
+        self._draining = threading.Event()
+        self._idle = threading.Condition()
+        self._job_id = ""
+        self._fingerprint = " ".join(f"{k}={v}" for k, v in sorted(fingerprint().items()))
+
+    @property
+    def job_id(self) -> str:
+        """The job that runs now, or ""."""
+        return self._job_id
+
+    def run_next(self) -> None:
+        """Claims a job, if one waits, and sees its slice through. Never raises Unavailable."""
+        if self._draining.is_set():
+            return
+        try:
+            lease = self._stores.jobs.claim(
+                worker=self._settings.worker_name,
+                nonce=secrets.token_hex(8),
+                lease_s=self._settings.lease_s,
+                fingerprint=self._fingerprint,
+            )
+        except Unavailable as error:
+            # The job stays QUEUED; the reaper sends another hint.
+            log.warning("no job taken", error=str(error))
+            return
+        if lease is None:
+            return
+        self._job_id = lease.job.id
+        try:
+            Supervision(
+                lease, stores=self._stores, settings=self._settings, draining=self._draining
+            ).run()
+        finally:
+            with self._idle:
+                self._job_id = ""
+                self._idle.notify_all()
+        if not self._draining.is_set():
+            self._hints.send()
+
+    def drain(self) -> None:
+        """Takes no more jobs, has the running one save and give way, and waits until it has."""
+        self._draining.set()
+        # The slice is killed after drain_s; what is left is telling the state Redis.
+        patience_s = self._settings.drain_s + 1
+        with self._idle:
+            if not self._idle.wait_for(lambda: not self._job_id, patience_s):
+                log.warning(
+                    "job not given back in time; its lease will run out", job_id=self._job_id
+                )

@@ -1,0 +1,59 @@
+"""A worker's sign of life on the queue Redis, with what `convnest status` shows of it."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+from convnest_core import fingerprint
+from convnest_store.errors import Unavailable
+from convnest_store.workers import ModelPresence, WorkerPresence, WorkerRoll
+
+log = structlog.get_logger(__name__)
+_EVERY_S = 1.0
+
+
+class Presence:
+    """A thread that tells once a second that this worker is there."""
+
+    def __init__(
+        self,
+        roll: WorkerRoll,
+        *,
+        name: str,
+        job_id: Callable[[], str],
+        models: Callable[[], Sequence[ModelPresence]],
+    ) -> None:
+        self._roll, self._name, self._job_id, self._models = roll, name, job_id, models
+        self._fingerprint = fingerprint()
+        self._started = time.monotonic()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+
+    def start(self) -> None:
+        """Begins; the first sign is at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends it, and says goodbye."""
+        self._stopping.set()
+        self._thread.join(timeout=2)
+        try:
+            self._roll.leave(self._name)
+        except Unavailable as error:
+            log.info("left without goodbye", error=str(error))
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            presence = WorkerPresence(
+                name=self._name,
+                job_id=self._job_id(),
+                models=tuple(self._models()),
+                fingerprint=self._fingerprint,
+                uptime_s=time.monotonic() - self._started,
+            )
+            try:
+                self._roll.tell(presence)
+            except Unavailable as error:
+                log.warning("queue Redis away", error=str(error))
+            self._stopping.wait(_EVERY_S)

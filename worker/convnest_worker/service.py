@@ -1,0 +1,95 @@
+"""The parts of a worker that live as long as it does, as one step of Celery's worker blueprint.
+
+Not the consumer's blueprint: that restarts at every reconnect to Redis. A worker step's `stop` is
+called while a task still runs, which is what a drain needs.
+"""
+
+import signal
+from typing import Any, ClassVar
+
+import structlog
+from celery import Celery, bootsteps
+from convnest_process.broker import RUN_NEXT, JobHints
+from convnest_store.blobs import blob_store
+from convnest_store.catalog import DatasetCatalog
+from convnest_store.connection import connect
+from convnest_store.inference import InferenceQueue
+from convnest_store.jobs import JobStore
+from convnest_store.registry import ModelRegistry
+from convnest_store.workers import WorkerRoll
+
+from convnest_worker.jobs.reaper import Reaper
+from convnest_worker.jobs.runner import JobRunner
+from convnest_worker.jobs.supervision import Stores
+from convnest_worker.presence import Presence
+from convnest_worker.serving.supervisor import ServingSupervisor
+from convnest_worker.settings import WorkerSettings
+
+log = structlog.get_logger(__name__)
+
+
+class WorkerService:
+    """Wires the worker's parts together."""
+
+    def __init__(self, settings: WorkerSettings, app: Celery) -> None:
+        state = connect(settings.state_url, decode=True)
+        queue = connect(settings.queue_url, decode=False)
+        waker = connect(settings.queue_url, decode=False, timeout_s=10)
+        hints = JobHints(app)
+        jobs = JobStore(state)
+        stores = Stores(
+            jobs=jobs,
+            datasets=DatasetCatalog(state),
+            blobs=blob_store(settings.blob_url, cache_dir=settings.runtime_dir / "blobs"),
+        )
+        self.runner = JobRunner(stores=stores, hints=hints, settings=settings)
+        self._reaper = Reaper(jobs=jobs, hints=hints, settings=settings)
+        self._serving = ServingSupervisor(
+            queue=InferenceQueue(queue),
+            waker=InferenceQueue(waker),
+            models=ModelRegistry(state),
+            settings=settings,
+        )
+        self._presence = Presence(
+            WorkerRoll(queue),
+            name=settings.worker_name,
+            job_id=lambda: self.runner.job_id,
+            models=self._serving.presence,
+        )
+
+    def start(self) -> None:
+        """Starts what runs beside Celery's consumer."""
+        self._presence.start()
+        self._reaper.start()
+        self._serving.start()
+
+    def stop(self) -> None:
+        """Gives back the running job, then the models."""
+        log.info("worker stopping")
+        self._reaper.stop()
+        self.runner.drain()
+        self._serving.stop()
+        self._presence.stop()
+        log.info("worker stopped")
+
+
+def install(app: Celery, settings: WorkerSettings) -> None:
+    """Gives the app its one task and its one step."""
+    service = WorkerService(settings, app)
+
+    @app.task(name=RUN_NEXT)  # type: ignore[untyped-decorator]  # celery has no types
+    def run_next() -> None:
+        service.runner.run_next()
+
+    class ServiceStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+        requires: ClassVar[set[str]] = {"celery.worker.components:Pool"}
+
+        def start(self, _worker: Any) -> None:
+            service.start()
+
+        def stop(self, _worker: Any) -> None:
+            # A second SIGTERM must not cut the drain short.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            service.stop()
+
+    app.steps["worker"].add(ServiceStep)

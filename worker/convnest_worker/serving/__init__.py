@@ -1,0 +1,1 @@
+"""Models in service: a supervisor, and one process per model instance."""

@@ -1,0 +1,273 @@
+"""Training as a plain function: a spec, data and a state in; events and a trained state out.
+
+It knows neither Celery nor Redis. Given the same spec and data it computes the same bits, whether
+it ran through or went on from any of its states.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from convnest_core import (
+    SGD,
+    Run,
+    build,
+    network,
+    shuffled,
+    softmax_cross_entropy,
+    squared_loss,
+    zero_grad,
+)
+from convnest_store.datasets import Dataset
+from convnest_store.registry import Preprocessing
+
+from convnest_worker.preprocess import Normalisation, measure
+
+Arrays = dict[str, npt.NDArray[Any]]  # parameters, buffers and optimizer state by name
+_EVALUATION_BATCH = 256
+_PROGRESS_EVERY_S = 0.5
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands: enough to go on to the same bits."""
+
+    epoch: int = 0
+    """Epochs finished."""
+    batch: int = 0
+    """Batches done in the epoch after those."""
+    loss_sum: float = 0.0
+    correct: int = 0
+    seen: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+    model: Arrays = field(default_factory=dict)
+    optimizer: Arrays = field(default_factory=dict)
+
+
+class Control(Protocol):
+    """What a training asks of whoever runs it."""
+
+    def emit(self, kind: str, data: dict[str, Any]) -> None:
+        """Tells of an event: "progress" or "epoch"."""
+
+    def between_batches(self, state: Callable[[], TrainingState]) -> None:
+        """Called after each batch; may save the state, and may raise to stop the training."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training."""
+
+    model: Arrays
+    preprocessing: Preprocessing
+    history: list[dict[str, float]]
+    test_accuracy: float | None
+    parameters: int
+
+
+def train(
+    spec: dict[str, Any], data: Dataset, *, state: TrainingState | None, control: Control
+) -> Trained:
+    """Trains spec["network"] on `data` from `state` (None: from the beginning) to the last epoch.
+
+    spec: a complete training spec, as the job record holds it.
+    Raises what `control` raises, and CoreError where the state is another network's.
+    """
+    return _Training(spec, data, control, state).run()
+
+
+class _Training:
+    def __init__(
+        self,
+        spec: dict[str, Any],
+        data: Dataset,
+        control: Control,
+        state: TrainingState | None,
+    ) -> None:
+        self._spec, self._data, self._control = spec, data, control
+        self._seed = int(spec["seed"])
+        self._rows, self._validation_rows = data.split(
+            seed=self._seed, validation_fraction=spec["validation_fraction"]
+        )
+        self.preprocessing = measure(data.images[self._rows], data.shape)
+        self._normalisation = Normalisation.of(self.preprocessing)
+        self._module = network(spec["network"], classes=len(data.classes))
+        shape = (data.shape.height, data.shape.width, data.shape.channels)
+        build(self._module, shape, seed=self._seed)
+        optimizer = spec["optimizer"]
+        self._optimizer = SGD(
+            self._module.parameters(),
+            learning_rate=optimizer["learning_rate"],
+            momentum=optimizer["momentum"],
+            weight_decay=optimizer["weight_decay"],
+        )
+        self._loss = _LOSSES[spec["loss"]]
+        self._batches = -(-len(self._rows) // spec["batch_size"])
+        self._state = state or TrainingState()
+        if state is not None:
+            self._module.load_state(state.model)
+            self._optimizer.load_state(state.optimizer)
+        self._meter = _Meter(self._position(), self._batches * spec["epochs"])
+
+    def run(self) -> Trained:
+        while self._state.epoch < self._spec["epochs"]:
+            self._epoch()
+        data = self._data
+        test = self._evaluate(data.test_images, data.test_labels) if len(data.test_labels) else None
+        return Trained(
+            model=self._module.state(),
+            preprocessing=self.preprocessing,
+            history=self._state.history,
+            test_accuracy=test[1] if test else None,
+            parameters=sum(p.value.size for p in self._module.parameters().values()),
+        )
+
+    def _epoch(self) -> None:
+        state, started = self._state, time.monotonic()
+        before = state.seconds
+        order = self._rows[shuffled(len(self._rows), seed=self._seed, epoch=state.epoch)]
+        size = self._spec["batch_size"]
+        while state.batch < self._batches:
+            self._step(order[state.batch * size : (state.batch + 1) * size])
+            state.batch += 1
+            state.seconds = before + time.monotonic() - started
+            if self._meter.due():
+                self._progress()
+            # The last batch's state is saved with the epoch's metrics, after the validation.
+            if state.batch < self._batches:
+                self._control.between_batches(self._snapshot)
+        rows = self._validation_rows
+        loss, accuracy = self._evaluate(self._data.images[rows], self._data.labels[rows])
+        metrics = {
+            "epoch": state.epoch + 1,
+            "train_loss": state.loss_sum / state.seen,
+            "train_accuracy": state.correct / state.seen,
+            "validation_loss": loss,
+            "validation_accuracy": accuracy,
+            "seconds": before + time.monotonic() - started,
+        }
+        self._progress()
+        state.history.append(metrics)
+        state.epoch, state.batch = state.epoch + 1, 0
+        state.loss_sum, state.correct, state.seen, state.seconds = 0.0, 0, 0, 0.0
+        self._control.emit("epoch", metrics)
+        if state.epoch < self._spec["epochs"]:
+            self._control.between_batches(self._snapshot)
+
+    def _step(self, rows: npt.NDArray[np.int64]) -> None:
+        labels = self._data.labels[rows]
+        x = self._normalisation.pixels(self._data.images[rows])
+        run = Run(
+            training=True,
+            seed=self._seed,
+            epoch=self._state.epoch,
+            samples=rows,
+            input_gradient=False,
+        )
+        zero_grad(self._module)
+        logits, backward = self._module.forward(x, run)
+        loss, dlogits = self._loss(logits, labels)
+        backward(dlogits)
+        self._optimizer.step()
+        self._state.loss_sum += loss * len(rows)
+        self._state.correct += _correct(logits, labels)
+        self._state.seen += len(rows)
+        self._meter.count(len(rows))
+
+    def _evaluate(
+        self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]
+    ) -> tuple[float, float]:
+        loss_sum, correct = 0.0, 0
+        for start in range(0, len(labels), _EVALUATION_BATCH):
+            part = slice(start, start + _EVALUATION_BATCH)
+            logits = self._module(self._normalisation.pixels(images[part]))
+            loss, _ = self._loss(logits, labels[part])
+            loss_sum += loss * len(logits)
+            correct += _correct(logits, labels[part])
+            self._control.emit("alive", {})
+        return loss_sum / len(labels), correct / len(labels)
+
+    def _snapshot(self) -> TrainingState:
+        state = self._state
+        return TrainingState(
+            state.epoch,
+            state.batch,
+            state.loss_sum,
+            state.correct,
+            state.seen,
+            state.seconds,
+            list(state.history),
+            self._module.state(),
+            self._optimizer.state(),
+        )
+
+    def _position(self) -> int:
+        return self._state.epoch * self._batches + self._state.batch
+
+    def _progress(self) -> None:
+        state, epochs = self._state, self._spec["epochs"]
+        speed, left = self._meter.read(self._position())
+        self._control.emit(
+            "progress",
+            {
+                "phase": "training",
+                "done": self._position(),
+                "total": self._batches * epochs,
+                "epoch": state.epoch + 1,
+                "epochs": epochs,
+                "loss": state.loss_sum / max(state.seen, 1),
+                "images_per_second": speed,
+                "seconds_left": left,
+            },
+        )
+
+
+class _Meter:
+    """Images a second and time left, over what this process has done."""
+
+    def __init__(self, position: int, total: int) -> None:
+        self._first, self._total = position, total
+        self._started = self._told = time.monotonic()
+        self._images = 0
+
+    def count(self, images: int) -> None:
+        self._images += images
+
+    def due(self) -> bool:
+        now = time.monotonic()
+        if now - self._told < _PROGRESS_EVERY_S:
+            return False
+        self._told = now
+        return True
+
+    def read(self, position: int) -> tuple[float, float]:
+        """(images a second, seconds left)."""
+        spent = max(time.monotonic() - self._started, 1e-9)
+        done = max(position - self._first, 1)
+        return self._images / spent, (self._total - position) * spent / done
+
+
+def _correct(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> int:
+    return int(np.count_nonzero(logits.argmax(axis=1) == labels))
+
+
+def _squared(
+    logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
+) -> tuple[float, npt.NDArray[np.float32]]:
+    """The course's sum of squares against one-hot targets, per image: steps then suit any batch."""
+    target = np.zeros_like(logits)
+    target[np.arange(len(labels)), labels] = 1
+    loss, gradient = squared_loss(logits, target)
+    return loss / len(labels), gradient / np.float32(len(labels))
+
+
+_LOSSES: dict[
+    str,
+    Callable[
+        [npt.NDArray[np.float32], npt.NDArray[np.int64]], tuple[float, npt.NDArray[np.float32]]
+    ],
+] = {"cross_entropy": softmax_cross_entropy, "squared": _squared}
