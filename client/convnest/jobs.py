@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -62,7 +62,7 @@ class Job:
         timeout_s: float | None = None,
         patience_s: float = PATIENCE_S,
         on_interruption: Callable[[ConvNestError], None] | None = None,
-    ) -> Iterator[JobEvent]:
+    ) -> Generator[JobEvent, None, None]:
         """Yields what happens, from the first event (or after `cursor`) to the final state.
 
         Goes on by itself after a restart of the server, with no event lost or shown twice; gives
@@ -150,7 +150,7 @@ class Jobs:
         timeout_s: float | None = None,
         patience_s: float = PATIENCE_S,
         on_interruption: Callable[[ConvNestError], None] | None = None,
-    ) -> Iterator[JobEvent]:
+    ) -> Generator[JobEvent, None, None]:
         """As `Job.watch`, by id."""
         return watch_job(
             self._connection,

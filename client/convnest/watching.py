@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import Final
 
 from convnest_api.v1 import training_pb2, training_pb2_grpc
@@ -31,7 +31,7 @@ def watch_job(
     timeout_s: float | None = None,
     patience_s: float = PATIENCE_S,
     on_interruption: Callable[[ConvNestError], None] | None = None,
-) -> Iterator[JobEvent]:
+) -> Generator[JobEvent, None, None]:
     """Yields the job's events after `cursor`, each once, until its final state.
 
     A lost connection is taken up again after the last event seen; `on_interruption` is told, and

@@ -1,0 +1,555 @@
+"""A ConvNest in memory behind a real gRPC server, which tests may stop, start and make fail."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import convnest
+import grpc
+import pytest
+from convnest_api.v1 import (
+    classification_pb2,
+    classification_pb2_grpc,
+    datasets_pb2,
+    datasets_pb2_grpc,
+    jobs_pb2,
+    models_pb2,
+    models_pb2_grpc,
+    system_pb2,
+    system_pb2_grpc,
+    training_pb2,
+    training_pb2_grpc,
+)
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import (  # type: ignore[import-untyped]  # it has no py.typed
+    code_pb2,
+    error_details_pb2,
+    status_pb2,
+)
+from grpc_status import rpc_status  # type: ignore[import-untyped]  # it has no stubs
+
+NOW = Timestamp(seconds=1_700_000_000)
+PNG = b"\x89PNG\r\n\x1a\n not really"
+FINAL = (jobs_pb2.JOB_STATE_SUCCEEDED, jobs_pb2.JOB_STATE_FAILED, jobs_pb2.JOB_STATE_CANCELLED)
+
+
+@dataclass
+class Failure:
+    """What a call is to fail with."""
+
+    code: grpc.StatusCode
+    message: str = "it went wrong"
+    details: list[Message] = field(default_factory=list)
+
+    def abort(self, context: grpc.ServicerContext) -> NoReturn:
+        status = status_pb2.Status(code=code_pb2.Code.Value(self.code.name), message=self.message)
+        for detail in self.details:
+            status.details.add().Pack(detail)
+        context.abort_with_status(rpc_status.to_status(status))
+        raise AssertionError("abort raises")
+
+
+class FakeConvNest:
+    """Its content, the requests it saw, and what it is to do next."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, jobs_pb2.Job] = {}
+        self.events: dict[str, list[jobs_pb2.JobEvent]] = defaultdict(list)
+        self.datasets: dict[str, datasets_pb2.Dataset] = {}
+        self.models: dict[str, models_pb2.Model] = {}
+        self.versions: list[models_pb2.ModelVersion] = []
+        self.uploaded = b""
+        self.requests: list[Message] = []
+        self.metadata: dict[str, str] = {}
+        self.failures: dict[str, list[Failure]] = defaultdict(list)
+        self.page_size = 2
+        self.epochs = 3
+        self.holds_jobs = False  # new jobs stay QUEUED
+        self.breaks_stream_after: int | None = None  # events until a stream is cut
+        self.ends_streams = False  # even of a job that is not final
+        self.changed = threading.Condition()
+        self.is_stopping = False
+        self._server: grpc.Server | None = None
+        self.port = 0
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.is_stopping = False
+        server = grpc.server(ThreadPoolExecutor(8))
+        training_pb2_grpc.add_TrainingServiceServicer_to_server(FakeTraining(self), server)
+        datasets_pb2_grpc.add_DatasetServiceServicer_to_server(FakeDatasets(self), server)
+        models_pb2_grpc.add_ModelServiceServicer_to_server(FakeModels(self), server)
+        system_pb2_grpc.add_SystemServiceServicer_to_server(FakeSystem(self), server)
+        classification_pb2_grpc.add_ClassificationServiceServicer_to_server(
+            FakeClassification(self), server
+        )
+        self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
+        server.start()
+        self._server = server
+
+    def stop(self) -> None:
+        self.is_stopping = True
+        with self.changed:
+            self.changed.notify_all()
+        if self._server is not None:
+            self._server.stop(grace=0).wait()
+        self._server = None
+
+    def saw(self, request: Message, context: grpc.ServicerContext) -> None:
+        """Notes a request, and fails it if that is what comes next."""
+        self.requests.append(request)
+        name = type(request).__name__.removesuffix("Request")
+        if self.failures[name]:
+            self.failures[name].pop(0).abort(context)
+
+    def add_job(self, job: jobs_pb2.Job) -> jobs_pb2.Job:
+        """Queues a job and, unless jobs are held, lets it succeed at once."""
+        job.id = f"job-{len(self.jobs) + 1}"
+        job.state = jobs_pb2.JOB_STATE_QUEUED
+        job.create_time.CopyFrom(NOW)
+        job.max_attempts = 3
+        self.jobs[job.id] = job
+        self.enter(job.id, jobs_pb2.JOB_STATE_QUEUED)
+        answer = jobs_pb2.Job()
+        answer.CopyFrom(job)
+        if not self.holds_jobs:
+            self.run(job.id)
+        return answer
+
+    def run(self, job_id: str) -> None:
+        job = self.jobs[job_id]
+        self.enter(job_id, jobs_pb2.JOB_STATE_RUNNING, worker="worker-1")
+        job.start_time.CopyFrom(NOW)
+        kind = job.WhichOneof("spec")
+        if kind == "train":
+            for epoch in range(1, self.epochs + 1):
+                self.emit(job_id, progress=self.progress(epoch))
+                self.emit(job_id, epoch_finished=self.epoch(epoch))
+            job.train_result.model = job.train.model
+            job.train_result.version = 1
+            job.train_result.validation_accuracy = 0.991
+            job.train_result.test_accuracy = 0.987
+        elif kind == "ingest":
+            self.emit(job_id, progress=jobs_pb2.Progress(phase="decoding", done=5, total=10))
+            job.ingest_result.dataset = job.ingest.dataset
+            self.add_dataset(job.ingest.dataset)
+        elif kind == "collect_garbage":
+            job.collect_garbage_result.blobs = 2
+            job.collect_garbage_result.bytes = 4096
+            job.collect_garbage_result.kept = 7
+        elif kind == "rebuild":
+            job.rebuild_result.model_versions = 3
+        job.end_time.FromSeconds(NOW.seconds + 42)
+        self.enter(job_id, jobs_pb2.JOB_STATE_SUCCEEDED)
+
+    def progress(self, epoch: int) -> jobs_pb2.Progress:
+        return jobs_pb2.Progress(
+            phase="training",
+            done=10 * epoch - 5,
+            total=10 * self.epochs,
+            epoch=epoch,
+            epochs=self.epochs,
+            loss=1 / epoch,
+            images_per_second=5120,
+            seconds_left=8,
+        )
+
+    def epoch(self, epoch: int) -> jobs_pb2.EpochMetrics:
+        return jobs_pb2.EpochMetrics(
+            epoch=epoch,
+            train_loss=1 / epoch,
+            train_accuracy=1 - 0.3 / epoch,
+            validation_loss=0.8 / epoch,
+            validation_accuracy=1 - 0.2 / epoch,
+            seconds=2.1,
+        )
+
+    def enter(
+        self,
+        job_id: str,
+        state: jobs_pb2.JobState.ValueType,
+        *,
+        worker: str = "",
+        error: jobs_pb2.JobError | None = None,
+    ) -> None:
+        job = self.jobs[job_id]
+        job.state = state
+        if error is not None:
+            job.error.CopyFrom(error)
+        change = jobs_pb2.StateChanged(state=state, worker=worker, error=error)
+        self.emit(job_id, state_changed=change)
+
+    def emit(self, job_id: str, **what: Message) -> None:
+        cursor = len(self.events[job_id]) + 1
+        event = jobs_pb2.JobEvent(cursor=cursor, time=NOW, **what)  # type: ignore[arg-type]  # one of its kinds
+        with self.changed:
+            self.events[job_id].append(event)
+            self.changed.notify_all()
+
+    def add_dataset(self, name: str) -> None:
+        self.datasets[name] = datasets_pb2.Dataset(
+            name=name,
+            digest="d1g",
+            shape=jobs_pb2.ImageShape(height=28, width=28, channels=1),
+            classes=[datasets_pb2.ClassCount(name=str(i), train=150, test=30) for i in range(10)],
+            train_images=1500,
+            test_images=300,
+            size_bytes=1_440_000,
+            create_time=NOW,
+            source="builtin:digits",
+            job_id="job-1",
+        )
+
+    def add_model(self, name: str, versions: int = 1) -> None:
+        self.models[name] = models_pb2.Model(
+            name=name, latest_version=versions, versions=versions, create_time=NOW
+        )
+        for number in range(versions, 0, -1):
+            version = models_pb2.ModelVersion(
+                model=name,
+                version=number,
+                create_time=NOW,
+                job_id="job-1",
+                classes=[str(digit) for digit in range(10)],
+                parameters=61_706,
+                size_bytes=246_824,
+                dataset="digits",
+                history=[self.epoch(epoch) for epoch in range(1, 4)],
+                test_accuracy=0.987,
+                fingerprint={"kernels": "numpy"},
+            )
+            version.network.update({"name": "lenet", "options": {"hidden": 84}})
+            self.versions.append(version)
+
+    def page(self, token: str, count: int) -> tuple[slice, str]:
+        start = int(token or 0)
+        end = start + self.page_size
+        return slice(start, end), str(end) if end < count else ""
+
+
+NOT_FOUND = Failure(
+    grpc.StatusCode.NOT_FOUND,
+    "there is no such thing",
+    [error_details_pb2.ErrorInfo(reason="NOT_FOUND", domain="convnest")],
+)
+
+
+class FakeTraining(training_pb2_grpc.TrainingServiceServicer):
+    def __init__(self, world: FakeConvNest) -> None:
+        self.world = world
+
+    def CreateTrainingJob(
+        self, request: training_pb2.CreateTrainingJobRequest, context: grpc.ServicerContext
+    ) -> training_pb2.CreateTrainingJobResponse:
+        self.world.saw(request, context)
+        layers = [
+            training_pb2.LayerSummary(
+                path="features.0", kind="conv", output_shape=[28, 28, 6], parameters=156
+            )
+        ]
+        spec = jobs_pb2.TrainSpec()
+        spec.CopyFrom(request.spec)
+        if not spec.HasField("epochs"):
+            spec.epochs = self.world.epochs
+        job = jobs_pb2.Job(kind=jobs_pb2.JOB_KIND_TRAIN, train=spec, priority=request.priority)
+        if not request.validate_only:
+            job = self.world.add_job(job)
+        return training_pb2.CreateTrainingJobResponse(job=job, layers=layers)
+
+    def GetJob(
+        self, request: training_pb2.GetJobRequest, context: grpc.ServicerContext
+    ) -> training_pb2.GetJobResponse:
+        self.world.saw(request, context)
+        return training_pb2.GetJobResponse(job=self._job(request.id, context))
+
+    def ListJobs(
+        self, request: training_pb2.ListJobsRequest, context: grpc.ServicerContext
+    ) -> training_pb2.ListJobsResponse:
+        self.world.saw(request, context)
+        jobs = [
+            job
+            for job in reversed(self.world.jobs.values())
+            if not request.states or job.state in request.states
+        ]
+        part, token = self.world.page(request.page_token, len(jobs))
+        return training_pb2.ListJobsResponse(jobs=jobs[part], next_page_token=token)
+
+    def WatchJob(
+        self, request: training_pb2.WatchJobRequest, context: grpc.ServicerContext
+    ) -> Iterator[training_pb2.WatchJobResponse]:
+        world = self.world
+        world.saw(request, context)
+        job = self._job(request.id, context)
+        sent, cursor = 0, request.cursor
+        while context.is_active() and not world.is_stopping:
+            with world.changed:
+                events = world.events[request.id][cursor:]
+                if not events and job.state not in FINAL:
+                    world.changed.wait(0.05)
+            for event in events:
+                if sent == world.breaks_stream_after:
+                    Failure(grpc.StatusCode.UNAVAILABLE, "cut").abort(context)
+                yield training_pb2.WatchJobResponse(event=event)
+                sent, cursor = sent + 1, event.cursor
+            if not events and (job.state in FINAL or world.ends_streams):
+                return
+        if world.is_stopping:
+            Failure(grpc.StatusCode.UNAVAILABLE, "stopping").abort(context)
+
+    def CancelJob(
+        self, request: training_pb2.CancelJobRequest, context: grpc.ServicerContext
+    ) -> training_pb2.CancelJobResponse:
+        self.world.saw(request, context)
+        job = self._job(request.id, context)
+        job.cancel_requested = True
+        if job.state == jobs_pb2.JOB_STATE_QUEUED:
+            self.world.enter(job.id, jobs_pb2.JOB_STATE_CANCELLED)
+        return training_pb2.CancelJobResponse(job=job)
+
+    def DeleteJob(
+        self, request: training_pb2.DeleteJobRequest, context: grpc.ServicerContext
+    ) -> training_pb2.DeleteJobResponse:
+        self.world.saw(request, context)
+        self._job(request.id, context)
+        del self.world.jobs[request.id]
+        return training_pb2.DeleteJobResponse()
+
+    def _job(self, job_id: str, context: grpc.ServicerContext) -> jobs_pb2.Job:
+        return self.world.jobs.get(job_id) or NOT_FOUND.abort(context)
+
+
+class FakeDatasets(datasets_pb2_grpc.DatasetServiceServicer):
+    def __init__(self, world: FakeConvNest) -> None:
+        self.world = world
+
+    def UploadDataset(
+        self,
+        requests: Iterator[datasets_pb2.UploadDatasetRequest],
+        context: grpc.ServicerContext,
+    ) -> datasets_pb2.UploadDatasetResponse:
+        header = next(requests).header
+        self.world.saw(header, context)
+        if self.world.failures["UploadDataset"]:
+            self.world.failures["UploadDataset"].pop(0).abort(context)
+        chunks = [request.chunk for request in requests]
+        assert all(len(chunk) <= 256 * 1024 for chunk in chunks)
+        self.world.uploaded = b"".join(chunks)
+        spec = jobs_pb2.IngestSpec(dataset=header.name, format=header.format, shape=header.shape)
+        job = jobs_pb2.Job(kind=jobs_pb2.JOB_KIND_INGEST, ingest=spec)
+        return datasets_pb2.UploadDatasetResponse(job=self.world.add_job(job))
+
+    def ImportDataset(
+        self, request: datasets_pb2.ImportDatasetRequest, context: grpc.ServicerContext
+    ) -> datasets_pb2.ImportDatasetResponse:
+        self.world.saw(request, context)
+        spec = jobs_pb2.IngestSpec(dataset=request.name, builtin=request.builtin)
+        job = jobs_pb2.Job(kind=jobs_pb2.JOB_KIND_INGEST, ingest=spec)
+        return datasets_pb2.ImportDatasetResponse(job=self.world.add_job(job))
+
+    def GetDataset(
+        self, request: datasets_pb2.GetDatasetRequest, context: grpc.ServicerContext
+    ) -> datasets_pb2.GetDatasetResponse:
+        self.world.saw(request, context)
+        dataset = self.world.datasets.get(request.name) or NOT_FOUND.abort(context)
+        return datasets_pb2.GetDatasetResponse(dataset=dataset)
+
+    def ListDatasets(
+        self, request: datasets_pb2.ListDatasetsRequest, context: grpc.ServicerContext
+    ) -> datasets_pb2.ListDatasetsResponse:
+        self.world.saw(request, context)
+        found = [self.world.datasets[name] for name in sorted(self.world.datasets)]
+        part, token = self.world.page(request.page_token, len(found))
+        return datasets_pb2.ListDatasetsResponse(datasets=found[part], next_page_token=token)
+
+    def SampleDataset(
+        self, request: datasets_pb2.SampleDatasetRequest, context: grpc.ServicerContext
+    ) -> datasets_pb2.SampleDatasetResponse:
+        self.world.saw(request, context)
+        images = [
+            datasets_pb2.SampleImage(png=PNG, label=f"{i % 10}", index=100 + i)
+            for i in range(request.count)
+        ]
+        return datasets_pb2.SampleDatasetResponse(images=images)
+
+    def DeleteDataset(
+        self, request: datasets_pb2.DeleteDatasetRequest, context: grpc.ServicerContext
+    ) -> datasets_pb2.DeleteDatasetResponse:
+        self.world.saw(request, context)
+        if self.world.datasets.pop(request.name, None) is None:
+            NOT_FOUND.abort(context)
+        return datasets_pb2.DeleteDatasetResponse()
+
+
+class FakeModels(models_pb2_grpc.ModelServiceServicer):
+    def __init__(self, world: FakeConvNest) -> None:
+        self.world = world
+
+    def GetModel(
+        self, request: models_pb2.GetModelRequest, context: grpc.ServicerContext
+    ) -> models_pb2.GetModelResponse:
+        self.world.saw(request, context)
+        return models_pb2.GetModelResponse(model=self._model(request.name, context))
+
+    def ListModels(
+        self, request: models_pb2.ListModelsRequest, context: grpc.ServicerContext
+    ) -> models_pb2.ListModelsResponse:
+        self.world.saw(request, context)
+        found = [self.world.models[name] for name in sorted(self.world.models)]
+        part, token = self.world.page(request.page_token, len(found))
+        return models_pb2.ListModelsResponse(models=found[part], next_page_token=token)
+
+    def GetModelVersion(
+        self, request: models_pb2.GetModelVersionRequest, context: grpc.ServicerContext
+    ) -> models_pb2.GetModelVersionResponse:
+        self.world.saw(request, context)
+        name, _, number = request.model.partition(":")
+        found = [
+            one
+            for one in self.world.versions
+            if one.model == name and number in ("", str(one.version))
+        ]
+        version = found[0] if found else NOT_FOUND.abort(context)
+        return models_pb2.GetModelVersionResponse(version=version)
+
+    def ListModelVersions(
+        self, request: models_pb2.ListModelVersionsRequest, context: grpc.ServicerContext
+    ) -> models_pb2.ListModelVersionsResponse:
+        self.world.saw(request, context)
+        found = [one for one in self.world.versions if one.model == request.name]
+        part, token = self.world.page(request.page_token, len(found))
+        return models_pb2.ListModelVersionsResponse(versions=found[part], next_page_token=token)
+
+    def SetModelAlias(
+        self, request: models_pb2.SetModelAliasRequest, context: grpc.ServicerContext
+    ) -> models_pb2.SetModelAliasResponse:
+        self.world.saw(request, context)
+        model = self._model(request.name, context)
+        model.aliases[request.alias] = request.version
+        return models_pb2.SetModelAliasResponse(model=model)
+
+    def DeleteModelAlias(
+        self, request: models_pb2.DeleteModelAliasRequest, context: grpc.ServicerContext
+    ) -> models_pb2.DeleteModelAliasResponse:
+        self.world.saw(request, context)
+        model = self._model(request.name, context)
+        if request.alias not in model.aliases:
+            NOT_FOUND.abort(context)
+        del model.aliases[request.alias]
+        return models_pb2.DeleteModelAliasResponse(model=model)
+
+    def DeleteModel(
+        self, request: models_pb2.DeleteModelRequest, context: grpc.ServicerContext
+    ) -> models_pb2.DeleteModelResponse:
+        self.world.saw(request, context)
+        del self.world.models[self._model(request.name, context).name]
+        return models_pb2.DeleteModelResponse()
+
+    def DeleteModelVersion(
+        self, request: models_pb2.DeleteModelVersionRequest, context: grpc.ServicerContext
+    ) -> models_pb2.DeleteModelVersionResponse:
+        self.world.saw(request, context)
+        self._model(request.name, context)
+        return models_pb2.DeleteModelVersionResponse()
+
+    def _model(self, name: str, context: grpc.ServicerContext) -> models_pb2.Model:
+        return self.world.models.get(name) or NOT_FOUND.abort(context)
+
+
+class FakeSystem(system_pb2_grpc.SystemServiceServicer):
+    def __init__(self, world: FakeConvNest) -> None:
+        self.world = world
+
+    def GetStatus(
+        self, request: system_pb2.GetStatusRequest, context: grpc.ServicerContext
+    ) -> system_pb2.GetStatusResponse:
+        self.world.saw(request, context)
+        instance = system_pb2.ModelInstance(
+            model="digits-lenet", version=1, state="READY", resident_bytes=120 << 20, images=17
+        )
+        return system_pb2.GetStatusResponse(
+            version="0.1.0",
+            redis=[
+                system_pb2.RedisStatus(
+                    role="state", available=True, version="7.2", used_memory_bytes=1 << 20
+                ),
+                system_pb2.RedisStatus(role="queue", available=False, problem="refused"),
+            ],
+            workers=[
+                system_pb2.WorkerStatus(
+                    name="host:4711", job_id="job-1", models=[instance], uptime_s=125
+                )
+            ],
+            jobs={"QUEUED": 3, "SUCCEEDED": 12},
+            queues=[
+                system_pb2.QueueStatus(
+                    model="digits-lenet", version=1, waiting=5, waiting_bytes=4000
+                )
+            ],
+        )
+
+    def CollectGarbage(
+        self, request: system_pb2.CollectGarbageRequest, context: grpc.ServicerContext
+    ) -> system_pb2.CollectGarbageResponse:
+        self.world.saw(request, context)
+        job = jobs_pb2.Job(kind=jobs_pb2.JOB_KIND_COLLECT_GARBAGE, collect_garbage=request.spec)
+        return system_pb2.CollectGarbageResponse(job=self.world.add_job(job))
+
+    def Rebuild(
+        self, request: system_pb2.RebuildRequest, context: grpc.ServicerContext
+    ) -> system_pb2.RebuildResponse:
+        self.world.saw(request, context)
+        job = jobs_pb2.Job(kind=jobs_pb2.JOB_KIND_REBUILD, rebuild=jobs_pb2.RebuildSpec())
+        return system_pb2.RebuildResponse(job=self.world.add_job(job))
+
+
+class FakeClassification(classification_pb2_grpc.ClassificationServiceServicer):
+    """Every image is a 7, or perhaps a 1."""
+
+    def __init__(self, world: FakeConvNest) -> None:
+        self.world = world
+
+    def Classify(
+        self, request: classification_pb2.ClassifyRequest, context: grpc.ServicerContext
+    ) -> classification_pb2.ClassifyResponse:
+        self.world.saw(request, context)
+        scores = [
+            classification_pb2.ClassScore(label="7", index=7, probability=0.875),
+            classification_pb2.ClassScore(label="1", index=1, probability=0.125),
+        ]
+        count = sum(
+            image.tensor.shape[0] if len(image.tensor.shape) == 4 else 1 for image in request.images
+        )
+        result = classification_pb2.Classification(scores=scores[: request.top_k])
+        return classification_pb2.ClassifyResponse(
+            model=request.model, version=1, results=[result] * count
+        )
+
+
+@pytest.fixture
+def world() -> Iterator[FakeConvNest]:
+    """A running server."""
+    world = FakeConvNest()
+    world.start()
+    yield world
+    world.stop()
+
+
+@pytest.fixture
+def client(world: FakeConvNest) -> Iterator[convnest.Client]:
+    with convnest.connect(world.address) as client:
+        yield client
+
+
+@pytest.fixture
+def failure() -> Callable[..., Failure]:
+    """Makes a failure, as tests cannot import this file."""
+    return Failure
