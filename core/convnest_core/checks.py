@@ -82,5 +82,7 @@ def integers(field: str, value: object, *, least: int, most: int, longest: int) 
 
 
 def _short(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"an integer of {value.bit_length()} bits"  # Python refuses to print the largest
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -5,6 +5,8 @@ Where several values of a window are its largest, exactly one of them receives t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from convnest_core.arrays import Array, Pair
@@ -89,7 +91,7 @@ def _to_the_largest(
     dtop: Array,
     *,
     into: Array,
-    taps: list[tuple[slice, ...]],
+    taps: Sequence[tuple[slice, ...]],
     apart: bool,
 ) -> None:
     """Add dtop to the first tap of `into` at which x equals `top`, value by value.
