@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,8 +37,7 @@ def up(
     from convnest.cli.up_report import JsonReport, TextReport
     from convnest.stack import Programs, StackError
 
-    given = {"data_dir": data_dir, "host": host, "port": port, "workers": workers}
-    options = _options({name: value for name, value in given.items() if value is not None})
+    options = stack_options({"data_dir": data_dir, "host": host, "port": port, "workers": workers})
     data_dir = options.data_dir
     report: OnEvent
     if as_json:
@@ -53,12 +53,13 @@ def up(
         raise
 
 
-def _options(given: dict[str, Any]) -> StackOptions:  # Any: each option is of its own type
+def stack_options(given: Mapping[str, Any]) -> StackOptions:  # Any: each has a type of its own
+    """The stack's settings as a command was given them; None leaves one to the environment."""
     from convnest.stack import StackError, StackOptions
     from pydantic import ValidationError
 
     try:
-        return StackOptions(**given)
+        return StackOptions(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
