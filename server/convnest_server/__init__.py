@@ -1,0 +1,1 @@
+"""The gRPC API: it checks, stores and asks; it never computes a network."""

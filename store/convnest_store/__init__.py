@@ -1,1 +1,1 @@
-"""What outlives a process: job records, events, datasets, model versions, blobs, waiting requests."""
+"""What outlives a process: jobs, events, datasets, models, blobs, waiting requests."""

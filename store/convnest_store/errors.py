@@ -3,8 +3,6 @@
 A server maps `reason` to google.rpc ErrorInfo and `InvalidInput.field` to BadRequest.
 """
 
-# ruff: noqa: N818 (named for what happened, as the API's codes are)
-
 from typing import ClassVar
 
 

@@ -1,7 +1,7 @@
 """Reading a job's event stream: what is kept and what is trimmed, merged by number."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ from convnest_store.connection import unavailable_as_ours
 from convnest_store.scripts import key
 
 _Entries = list[tuple[str, dict[str, str]]]
+_TAIL = 100
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ class EventReader:
             pages = cast(list[_Entries], pipeline.execute())
         return _merge(pages, after=after, limit=limit)
 
-    def wait(self, cursors: Mapping[str, int], *, timeout_s: float) -> frozenset[str]:
-        """Blocks until one of the jobs has an event past its cursor; returns those that have.
+    def wait(self, cursors: Mapping[str, int], *, timeout_s: float) -> Mapping[str, int]:
+        """Blocks until one of the jobs has an event past its cursor; their newest cursors.
 
-        The client must have no timeout of its own, or a longer one.
+        Empty at the timeout. The client must have no timeout of its own, or a longer one.
         """
         streams = {
             key("job", job_id, part): f"{cursor}-0"
@@ -53,21 +54,33 @@ class EventReader:
         with unavailable_as_ours("state"):
             answer = self._client.xread(
                 cast(Any, streams),  # redis-py's annotation wants a dict of a wider key type
-                count=1,
+                count=_TAIL,
                 block=max(1, round(timeout_s * 1000)),
             )
-        names = [name for name, _ in answer] if isinstance(answer, list) else list(answer or ())
-        return frozenset(name.split(":")[2] for name in cast(list[str], names))
+        newest: dict[str, int] = {}
+        for name, entries in _streams(answer):
+            job_id = name.split(":")[2]
+            newest[job_id] = max(newest.get(job_id, 0), _number(entries[-1][0]))
+        return newest
+
+
+def _streams(answer: object) -> Iterable[tuple[str, _Entries]]:
+    """RESP2 answers XREAD with a list of pairs, RESP3 with a map of lists."""
+    if isinstance(answer, dict):
+        for name, pages in answer.items():
+            yield name, [entry for page in pages for entry in page]
+    else:
+        yield from cast(Iterable[tuple[str, _Entries]], answer or ())
+
+
+def _number(entry_id: str) -> int:
+    return int(entry_id.split("-")[0])
 
 
 def _merge(pages: Sequence[_Entries], *, after: int, limit: int) -> list[Event]:
-    found = sorted(
-        (int(entry_id.split("-")[0]), fields) for page in pages for entry_id, fields in page
-    )
+    found = sorted((_number(entry_id), fields) for page in pages for entry_id, fields in page)
     # Past the end of a full page, that stream may hold events that were not read.
-    horizon = min(
-        (int(page[-1][0].split("-")[0]) for page in pages if len(page) == limit), default=None
-    )
+    horizon = min((_number(page[-1][0]) for page in pages if len(page) == limit), default=None)
     events: list[Event] = []
     previous = after
     for cursor, fields in found:

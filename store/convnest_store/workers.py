@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import cast
 
 import redis
 
@@ -71,7 +72,9 @@ class WorkerRoll:
     def present(self) -> Sequence[WorkerPresence]:
         """Workers that gave a sign of life lately, by name."""
         with unavailable_as_ours("queue"):
-            names = [_text(name) for name in self._client.zrange(key("workers"), 0, -1)]
+            names = [
+                _text(name) for name in cast(_Names, self._client.zrange(key("workers"), 0, -1))
+            ]
             if not names:
                 return []
             told = self._client.mget([key("worker", name) for name in sorted(names)])
@@ -81,6 +84,9 @@ class WorkerRoll:
         with unavailable_as_ours("queue"):
             seconds, microseconds = self._client.time()
         return seconds * 1000 + microseconds // 1000
+
+
+_Names = list[str | bytes]
 
 
 def _text(name: str | bytes) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 Message = dict[str, Any]  # a JSON object: its fields depend on the message
 
 
-class Stopped(Exception):  # noqa: N818 (not an error: it was asked for)
+class Stopped(Exception):
     """The parent asked the child to end."""
 
 

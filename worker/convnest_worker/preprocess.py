@@ -26,15 +26,15 @@ class Normalisation:
         )
 
     def pixels(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """(n, height, width, channels) of 0 to 255 to the network's input."""
+        """(…, height, width, channels) of 0 to 255 to the network's input."""
         x = images.astype(np.float32)
         x *= self.scale
         x += self.offset
         return x
 
     def unit(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(n, height, width, channels) in [0, 1] to the network's input."""
-        x = images * (self.scale * np.float32(255))
+        """(…, height, width, channels) in [0, 1] to the network's input."""
+        x: npt.NDArray[np.float32] = images * (self.scale * np.float32(255))
         x += self.offset
         return x
 

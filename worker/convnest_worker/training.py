@@ -106,7 +106,7 @@ class _Training:
             weight_decay=optimizer["weight_decay"],
         )
         self._loss = _LOSSES[spec["loss"]]
-        self._batches = -(-len(self._rows) // spec["batch_size"])
+        self._batches: int = -(-len(self._rows) // spec["batch_size"])
         self._state = state or TrainingState()
         if state is not None:
             self._module.load_state(state.model)

@@ -65,6 +65,4 @@ class JobRunner:
         patience_s = self._settings.drain_s + 1
         with self._idle:
             if not self._idle.wait_for(lambda: not self._job_id, patience_s):
-                log.warning(
-                    "job not given back in time; its lease will run out", job_id=self._job_id
-                )
+                log.warning("job not given back; its lease will run out", job_id=self._job_id)

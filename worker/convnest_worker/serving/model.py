@@ -56,15 +56,15 @@ class ServedModel:
         match request.content:
             case Content.ENCODED:
                 pixels = decode(request.body, self._shape)
-                return self._normalisation.pixels(pixels[np.newaxis])[0]
+                return self._normalisation.pixels(pixels)
             case Content.UINT8:
                 pixels = np.frombuffer(request.body, np.uint8)
-                return self._normalisation.pixels(_shaped(pixels, request, self._shape))[0]
+                return self._normalisation.pixels(_shaped(pixels, request, self._shape))
             case Content.FLOAT32:
                 values = np.frombuffer(request.body, "<f4")
                 if not np.isfinite(values).all():
                     raise ImageRejected("tensor", "a tensor must be finite, got NaN or infinity")
-                return self._normalisation.unit(_shaped(values, request, self._shape))[0]
+                return self._normalisation.unit(_shaped(values, request, self._shape))
 
 
 def _shaped(
@@ -75,4 +75,4 @@ def _shaped(
         raise ImageRejected(
             "tensor", f"the model takes {shape}, got {'×'.join(map(str, request.shape))}"
         )
-    return values.reshape(1, *sides)
+    return values.reshape(sides)

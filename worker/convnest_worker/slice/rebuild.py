@@ -22,7 +22,7 @@ def run_rebuild(context: Context) -> Message:
         problems: list[str] = []
         counts = {"models": 0, "datasets": 0}
 
-        def model(data: Message, modified_s: float) -> bool:
+        def model(data: Message, _modified_s: float) -> bool:
             version = ModelVersion.read(data)
             with context.blobs.open(version.weights):
                 return models.restore(version)

@@ -1,0 +1,185 @@
+"""Wires the server together."""
+
+import asyncio
+import os
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+from pathlib import Path
+
+import grpc
+import structlog
+from convnest_api.v1 import (
+    classification_pb2,
+    classification_pb2_grpc,
+    datasets_pb2,
+    datasets_pb2_grpc,
+    models_pb2,
+    models_pb2_grpc,
+    system_pb2,
+    system_pb2_grpc,
+    training_pb2,
+    training_pb2_grpc,
+)
+from convnest_process.broker import JobHints, make_celery
+from convnest_store.blobs import blob_store
+from convnest_store.catalog import DatasetCatalog
+from convnest_store.connection import connect
+from convnest_store.events import EventReader
+from convnest_store.inference import InferenceQueue, QueueLimits
+from convnest_store.jobs import JobStore
+from convnest_store.redis_info import RedisInfo
+from convnest_store.registry import ModelRegistry
+from convnest_store.workers import WorkerRoll
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from convnest_server.blocking import Blocking
+from convnest_server.dispatcher import Dispatcher
+from convnest_server.interceptor import ErrorInterceptor
+from convnest_server.readiness import Readiness
+from convnest_server.resolver import ModelResolver
+from convnest_server.services.classification import ClassificationServicer
+from convnest_server.services.datasets import DatasetServicer
+from convnest_server.services.models import ModelServicer
+from convnest_server.services.system import SystemServicer
+from convnest_server.services.training import TrainingServicer
+from convnest_server.settings import ServerSettings
+from convnest_server.uploads import Uploads
+from convnest_server.watch import Watcher
+
+#: A connection that blocks on purpose does so for about a second.
+_BLOCKING_TIMEOUT_S = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+async def serve(settings: ServerSettings, stop: asyncio.Event) -> None:
+    """Serves until `stop` is set. Raises OSError where the address cannot be bound."""
+    async with AsyncExitStack() as stack:
+        state = stack.enter_context(connect(settings.state_url, decode=True))
+        queue = stack.enter_context(connect(settings.queue_url, decode=False))
+        tailing, receiving = (
+            stack.enter_context(connect(url, decode=decode, timeout_s=_BLOCKING_TIMEOUT_S))
+            for url, decode in ((settings.state_url, True), (settings.queue_url, False))
+        )
+        blocking = Blocking(threads=settings.blocking_threads, waiting=settings.blocking_waiting)
+        stack.callback(blocking.close)
+        blobs = blob_store(settings.blob_url, cache_dir=settings.runtime_dir / "blobs")
+        hints = JobHints(make_celery(settings.queue_url))
+        jobs, datasets, models = JobStore(state), DatasetCatalog(state), ModelRegistry(state)
+        watcher = Watcher(
+            jobs=jobs,
+            events=EventReader(state),
+            waiting=EventReader(tailing),
+            blocking=blocking,
+        )
+        stack.callback(watcher.close)
+        dispatcher = Dispatcher(
+            sender=InferenceQueue(queue),
+            receiver=InferenceQueue(receiving),
+            limits=QueueLimits(settings.queue_requests, settings.queue_bytes),
+            max_pending=settings.pending_requests,
+        )
+        stack.callback(dispatcher.close)
+        resolver = ModelResolver(models, blocking)
+        uploads = Uploads(
+            blobs=blobs,
+            blocking=blocking,
+            scratch=settings.runtime_dir,
+            max_bytes=settings.max_upload_bytes,
+            at_a_time=settings.max_uploads,
+        )
+        redis = {"state": RedisInfo(state, "state"), "queue": RedisInfo(queue, "queue")}
+        server = grpc.aio.server(
+            interceptors=[ErrorInterceptor()],
+            options=[
+                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_send_message_length", settings.max_message_bytes),
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        training_pb2_grpc.add_TrainingServiceServicer_to_server(
+            TrainingServicer(
+                jobs=jobs, datasets=datasets, hints=hints, watcher=watcher, blocking=blocking
+            ),
+            server,
+        )
+        datasets_pb2_grpc.add_DatasetServiceServicer_to_server(
+            DatasetServicer(
+                jobs=jobs,
+                datasets=datasets,
+                blobs=blobs,
+                uploads=uploads,
+                hints=hints,
+                blocking=blocking,
+            ),
+            server,
+        )
+        models_pb2_grpc.add_ModelServiceServicer_to_server(
+            ModelServicer(models=models, blobs=blobs, resolver=resolver, blocking=blocking),
+            server,
+        )
+        classification_pb2_grpc.add_ClassificationServiceServicer_to_server(
+            ClassificationServicer(
+                resolver=resolver, dispatcher=dispatcher, timeout_s=settings.classify_timeout_s
+            ),
+            server,
+        )
+        system_pb2_grpc.add_SystemServiceServicer_to_server(
+            SystemServicer(
+                version=version("convnest"),
+                jobs=jobs,
+                queue=InferenceQueue(queue),
+                workers=WorkerRoll(queue),
+                redis=redis,
+                hints=hints,
+                blocking=blocking,
+            ),
+            server,
+        )
+        servicer = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+        _reflect(server)
+        readiness = Readiness(
+            servicer,
+            state=redis["state"],
+            queue=redis["queue"],
+            workers=WorkerRoll(queue),
+            blocking=blocking,
+        )
+        address = _bind(server, settings.listen)
+        await server.start()
+        await readiness.look()
+        looking = asyncio.create_task(readiness.run())
+        if settings.address_file is not None:
+            _write_aside(settings.address_file, address)
+        log.info("serving", address=address)
+        await stop.wait()
+        log.info("stopping")
+        looking.cancel()
+        await servicer.enter_graceful_shutdown()
+        await server.stop(settings.stop_grace_s)
+
+
+def _bind(server: grpc.aio.Server, listen: str) -> str:
+    host, _, _ = listen.rpartition(":")
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {listen}: the address is taken or not ours") from error
+    return f"{host}:{port}"
+
+
+def _reflect(server: grpc.aio.Server) -> None:
+    files = (classification_pb2, datasets_pb2, models_pb2, system_pb2, training_pb2)
+    services = [
+        service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()
+    ]
+    services += [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
+    reflection.enable_server_reflection([*services, reflection.SERVICE_NAME], server)
+
+
+def _write_aside(path: Path, text: str) -> None:
+    aside = path.with_suffix(f".{os.getpid()}")
+    aside.write_text(text, encoding="ascii")
+    aside.replace(path)

@@ -1,0 +1,91 @@
+"""The one place where errors become gRPC statuses."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from grpc.aio import ServerInterceptor, ServicerContext
+
+from convnest_server.errors import InternalError, to_status
+
+# Requests and responses are whatever messages the method declares.
+Context = ServicerContext[Any, Any]
+Handler = grpc.RpcMethodHandler[Any, Any]
+
+log = structlog.get_logger(__name__)
+
+
+class ErrorInterceptor(ServerInterceptor):
+    """Ends calls that raise with the status their error stands for.
+
+    An error that nobody foresaw becomes INTERNAL with an id; its text goes to the log alone.
+    """
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wraps the method that will handle the call."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return handler
+        method = handler_call_details.method
+        wrapped: dict[str, Any] = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                _answering(method, handler.unary_unary), **wrapped
+            )
+        if handler.stream_unary:
+            return grpc.stream_unary_rpc_method_handler(
+                _answering(method, handler.stream_unary), **wrapped
+            )
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(
+                _streaming(method, handler.unary_stream), **wrapped
+            )
+        return handler
+
+
+def _answering(method: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    async def guarded(request: Any, context: Context) -> Any:
+        try:
+            return await call(request, context)
+        except (asyncio.CancelledError, grpc.aio.AbortError):
+            raise
+        except Exception as error:  # noqa: BLE001 (the edge of the process)
+            await _abort(method, error, context)
+
+    return guarded
+
+
+def _streaming(method: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
+        try:
+            async for response in call(request, context):
+                yield response
+        except (asyncio.CancelledError, grpc.aio.AbortError, GeneratorExit):
+            raise
+        except Exception as error:  # noqa: BLE001 (the edge of the process)
+            await _abort(method, error, context)
+
+    return guarded
+
+
+async def _abort(method: str, error: Exception, context: Context) -> NoReturn:
+    found = to_status(error)
+    if found is None:
+        error_id = secrets.token_hex(6)
+        log.error("unforeseen error", method=method, error_id=error_id, exc_info=error)
+        found = to_status(InternalError(f"internal error {error_id}; the server's log has more"))
+        assert found
+    code, status = found
+    await context.abort(
+        code, status.message, (("grpc-status-details-bin", status.SerializeToString()),)
+    )

@@ -1,0 +1,138 @@
+"""ClassificationService: checks a request, asks the model's instances, picks the best classes."""
+
+import math
+
+import numpy as np
+from convnest_api.v1 import classification_pb2 as pb
+from convnest_api.v1 import classification_pb2_grpc
+from convnest_store.inference import Content, Reply, Status, model_key
+from convnest_store.registry import ModelVersion
+
+from convnest_server.dispatcher import Dispatcher, Picture
+from convnest_server.errors import (
+    InternalError,
+    InvalidRequest,
+    ModelUnavailable,
+    PoisonImage,
+    Violation,
+)
+from convnest_server.interceptor import Context
+from convnest_server.resolver import ModelResolver
+
+MAX_IMAGES = 256
+_NUMBERS = {
+    pb.TENSOR_TYPE_UINT8: (Content.UINT8, 1),
+    pb.TENSOR_TYPE_FLOAT32: (Content.FLOAT32, 4),
+}
+
+
+class ClassificationServicer(classification_pb2_grpc.ClassificationServiceServicer):
+    """See classification.proto."""
+
+    def __init__(
+        self, *, resolver: ModelResolver, dispatcher: Dispatcher, timeout_s: float
+    ) -> None:
+        self._resolver, self._dispatcher, self._timeout_s = resolver, dispatcher, timeout_s
+
+    async def Classify(  # noqa: N802
+        self, request: pb.ClassifyRequest, context: Context
+    ) -> pb.ClassifyResponse:
+        version = await self._resolver.resolve(request.model)
+        top_k = _top_k(request, version)
+        pictures = _pictures(request, version)
+        remaining_s = context.time_remaining()
+        replies = await self._dispatcher.ask(
+            model_key(version.model, version.version),
+            pictures,
+            timeout_s=min(remaining_s or self._timeout_s, self._timeout_s),
+        )
+        return pb.ClassifyResponse(
+            model=version.model,
+            version=version.version,
+            results=[_result(reply, index, version, top_k) for index, reply in enumerate(replies)],
+        )
+
+
+def _top_k(request: pb.ClassifyRequest, version: ModelVersion) -> int:
+    top_k = request.top_k if request.HasField("top_k") else 1
+    if top_k < 1:
+        raise InvalidRequest([Violation("top_k", f"must be ≥ 1, got {top_k}")])
+    return min(top_k, len(version.classes))
+
+
+def _pictures(request: pb.ClassifyRequest, version: ModelVersion) -> list[Picture]:
+    if not request.images:
+        raise InvalidRequest([Violation("images", "at least one image, got none")])
+    pictures: list[Picture] = []
+    for index, image in enumerate(request.images):
+        field = f"images[{index}]"
+        match image.WhichOneof("content"):
+            case "encoded":
+                if not image.encoded:
+                    raise InvalidRequest([Violation(f"{field}.encoded", "it is empty")])
+                pictures.append(Picture(Content.ENCODED, (0, 0, 0), image.encoded))
+            case "tensor":
+                pictures += _tensor(image.tensor, version, f"{field}.tensor")
+            case _:
+                raise InvalidRequest([Violation(field, "neither encoded nor tensor is set")])
+        if len(pictures) > MAX_IMAGES:
+            raise InvalidRequest([Violation("images", f"at most {MAX_IMAGES} images a call")])
+    return pictures
+
+
+def _tensor(tensor: pb.Tensor, version: ModelVersion, field: str) -> list[Picture]:
+    if tensor.type not in _NUMBERS:
+        message = f"must be UINT8 or FLOAT32, got {tensor.type}"
+        raise InvalidRequest([Violation(f"{field}.type", message)])
+    content, width = _NUMBERS[tensor.type]
+    shape = version.preprocessing.shape
+    sides = (shape.height, shape.width, shape.channels)
+    given = tuple(tensor.shape)
+    count = given[0] if len(given) == 4 else 1
+    if given[-3:] != sides or len(given) not in (3, 4) or not 1 <= count <= MAX_IMAGES:
+        message = (
+            f"must be ({', '.join(map(str, sides))}) or (n, {', '.join(map(str, sides))}) "
+            f"with n from 1 to {MAX_IMAGES}, got ({', '.join(map(str, given[:8]))})"
+        )
+        raise InvalidRequest([Violation(f"{field}.shape", message)])
+    size = math.prod(sides) * width
+    if len(tensor.data) != count * size:
+        message = f"must have {count * size} bytes for its shape and type, got {len(tensor.data)}"
+        raise InvalidRequest([Violation(f"{field}.data", message)])
+    return [
+        Picture(content, sides, tensor.data[at : at + size]) for at in range(0, count * size, size)
+    ]
+
+
+def _result(reply: Reply, index: int, version: ModelVersion, top_k: int) -> pb.Classification:
+    match reply.status:
+        case Status.OK:
+            return _scores(reply, version, top_k)
+        case Status.INVALID:
+            raise InvalidRequest([Violation(f"images[{index}]", reply.message)])
+        case Status.POISON:
+            raise PoisonImage(f"images[{index}]: {reply.message}")
+        case Status.UNAVAILABLE:
+            raise ModelUnavailable(reply.message)
+        case Status.INTERNAL:
+            raise InternalError(reply.message)
+
+
+def _scores(reply: Reply, version: ModelVersion, top_k: int) -> pb.Classification:
+    probabilities = reply.read_probabilities()
+    if len(probabilities) != len(version.classes):
+        raise InternalError(
+            f"{version.model}:{version.version} answered {len(probabilities)} numbers "
+            f"for {len(version.classes)} classes"
+        )
+    best = np.argsort(-probabilities, kind="stable")[:top_k].tolist()
+    return pb.Classification(
+        scores=[
+            pb.ClassScore(
+                label=version.classes[index],
+                index=index,
+                probability=float(probabilities[index]),
+            )
+            for index in best
+        ]
+    )

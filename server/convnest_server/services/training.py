@@ -1,0 +1,133 @@
+"""TrainingService."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from convnest_api.v1 import jobs_pb2, training_pb2, training_pb2_grpc
+from convnest_process.broker import JobHints
+from convnest_store.catalog import DatasetCatalog
+from convnest_store.jobs import Job, JobStore, NewJob
+from convnest_store.states import JobKind, JobState
+
+from convnest_server import convert
+from convnest_server.blocking import Blocking
+from convnest_server.errors import InvalidRequest, Violation
+from convnest_server.interceptor import Context
+from convnest_server.paging import decode_token, encode_token, page_size
+from convnest_server.training_spec import CheckedSpec, check_train_spec
+from convnest_server.watch import Watcher
+
+_STATES = {number: state for state, number in convert.STATES.items()}
+
+
+class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
+    """See training.proto."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobStore,
+        datasets: DatasetCatalog,
+        hints: JobHints,
+        watcher: Watcher,
+        blocking: Blocking,
+    ) -> None:
+        self._jobs, self._datasets, self._hints = jobs, datasets, hints
+        self._watcher, self._blocking = watcher, blocking
+
+    async def CreateTrainingJob(  # noqa: N802
+        self, request: training_pb2.CreateTrainingJobRequest, _context: Context
+    ) -> training_pb2.CreateTrainingJobResponse:
+        checked, job = await self._blocking.run(self._create, request)
+        return training_pb2.CreateTrainingJobResponse(
+            job=convert.job(job)
+            if job
+            else jobs_pb2.Job(
+                kind=jobs_pb2.JOB_KIND_TRAIN,
+                train=convert.train_spec(checked.spec),
+                priority=request.priority,
+            ),
+            layers=[
+                training_pb2.LayerSummary(
+                    path=row.path,
+                    kind=row.kind,
+                    output_shape=row.output_shape,
+                    parameters=row.parameters,
+                )
+                for row in checked.summary.rows
+            ],
+        )
+
+    def _create(
+        self, request: training_pb2.CreateTrainingJobRequest
+    ) -> tuple[CheckedSpec, Job | None]:
+        _check_request(request.request_id, request.priority)
+        checked = check_train_spec(request.spec, self._datasets.get)
+        if request.validate_only:
+            return checked, None
+        new = NewJob(
+            JobKind.TRAIN,
+            checked.spec,
+            priority=request.priority,
+            uses_dataset=checked.spec["dataset"],
+        )
+        job, created = self._jobs.create(new, request_id=request.request_id)
+        if created:
+            self._hints.send()
+        return checked, job
+
+    async def GetJob(  # noqa: N802
+        self, request: training_pb2.GetJobRequest, _context: Context
+    ) -> training_pb2.GetJobResponse:
+        job = await self._blocking.run(self._jobs.get, request.id)
+        return training_pb2.GetJobResponse(job=convert.job(job))
+
+    async def ListJobs(  # noqa: N802
+        self, request: training_pb2.ListJobsRequest, _context: Context
+    ) -> training_pb2.ListJobsResponse:
+        size = page_size(request.page_size)
+        found = await self._blocking.run(
+            self._jobs.list,
+            states=_states(request.states),
+            before=decode_token(request.page_token),
+            limit=size + 1,
+        )
+        page = found[:size]
+        return training_pb2.ListJobsResponse(
+            jobs=[convert.job(job) for job in page],
+            next_page_token=encode_token(page[-1].id) if len(found) > size else "",
+        )
+
+    async def WatchJob(  # noqa: N802
+        self, request: training_pb2.WatchJobRequest, _context: Context
+    ) -> AsyncIterator[training_pb2.WatchJobResponse]:
+        async for event in self._watcher.watch(request.id, after=request.cursor):
+            yield training_pb2.WatchJobResponse(event=convert.event(event))
+
+    async def CancelJob(  # noqa: N802
+        self, request: training_pb2.CancelJobRequest, _context: Context
+    ) -> training_pb2.CancelJobResponse:
+        job = await self._blocking.run(self._jobs.cancel, request.id)
+        return training_pb2.CancelJobResponse(job=convert.job(job))
+
+    async def DeleteJob(  # noqa: N802
+        self, request: training_pb2.DeleteJobRequest, _context: Context
+    ) -> training_pb2.DeleteJobResponse:
+        await self._blocking.run(self._jobs.delete, request.id)
+        return training_pb2.DeleteJobResponse()
+
+
+def _check_request(request_id: str, priority: int) -> None:
+    violations = []
+    if len(request_id) > 64:
+        violations.append(Violation("request_id", f"at most 64 characters, got {len(request_id)}"))
+    if not -100 <= priority <= 100:
+        violations.append(Violation("priority", f"must be ≥ -100 and ≤ 100, got {priority}"))
+    if violations:
+        raise InvalidRequest(violations)
+
+
+def _states(numbers: Sequence[jobs_pb2.JobState.ValueType]) -> list[JobState]:
+    unknown = [number for number in numbers if number not in _STATES]
+    if unknown:
+        raise InvalidRequest([Violation("states", f"{unknown[0]} is no state to filter by")])
+    return [_STATES[number] for number in numbers]

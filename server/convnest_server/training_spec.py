@@ -1,0 +1,139 @@
+"""A training spec from a stranger: checked in full, with every default filled in."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from convnest_api.v1 import jobs_pb2
+from convnest_core import CoreError, SpecError, Summary, network, normalise, summarise
+from convnest_store.catalog import DatasetRecord
+from convnest_store.errors import InvalidInput
+from convnest_store.names import check_name
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from convnest_server.errors import InvalidRequest, Violation
+
+LOSSES = ("cross_entropy", "squared")
+OPTIMIZERS = ("sgd",)
+
+
+@dataclass(frozen=True)
+class CheckedSpec:
+    """A spec as the job record holds it, and the network it describes."""
+
+    spec: dict[str, Any]  # JSON: see `_numbers` for its fields
+    summary: Summary
+
+
+class _Checker:
+    def __init__(self) -> None:
+        self.violations: list[Violation] = []
+
+    def number(
+        self, field: str, value: float, low: float, high: float, *, open_low: bool = False
+    ) -> float:
+        inside = low < value <= high if open_low else low <= value <= high
+        if not inside or not math.isfinite(value):
+            sign = ">" if open_low else "≥"
+            self.add(field, f"must be {sign} {low:g} and ≤ {high:g}, got {value:g}")
+        return value
+
+    def choice(self, field: str, value: str, allowed: tuple[str, ...]) -> str:
+        if value not in allowed:
+            self.add(field, f"must be one of {', '.join(allowed)}, got {value[:80]!r}")
+        return value
+
+    def name(self, field: str, value: str) -> str:
+        try:
+            return check_name(value, field=field)
+        except InvalidInput as error:
+            self.add(field, error.message)
+            return value
+
+    def add(self, field: str, message: str) -> None:
+        self.violations.append(Violation(field, message))
+
+
+def check_train_spec(
+    message: jobs_pb2.TrainSpec, find_dataset: Callable[[str], DatasetRecord]
+) -> CheckedSpec:
+    """Checks everything that can be checked without training.
+
+    Raises InvalidRequest with every violation at once, and what `find_dataset` raises.
+    """
+    check = _Checker()
+    spec = _fields(message, check)
+    if any(violation.field == "spec.dataset" for violation in check.violations):
+        raise InvalidRequest(check.violations)
+    dataset = find_dataset(spec["dataset"])
+    spec["dataset_digest"] = dataset.digest
+    if max(dataset.train_counts) < 2:
+        check.add("spec.dataset", f"{dataset.name} has one image a class: none is left to validate")
+    summary = _network(MessageToDict(message.network), dataset, spec, check)
+    if check.violations or summary is None:
+        raise InvalidRequest(check.violations)
+    return CheckedSpec(spec, summary)
+
+
+def _given(message: Message, name: str, default: float) -> float:
+    """An optional number, or what it is where it was not given."""
+    value: float = getattr(message, name) if message.HasField(name) else default
+    return value
+
+
+def _fields(message: jobs_pb2.TrainSpec, check: _Checker) -> dict[str, Any]:
+    def given(name: str, default: float) -> float:
+        return _given(message, name, default)
+
+    def tuned(name: str, default: float) -> float:
+        return _given(optimizer, name, default)
+
+    optimizer = message.optimizer
+    return {
+        "dataset": check.name("spec.dataset", message.dataset),
+        "model": check.name("spec.model", message.model),
+        "epochs": check.number("spec.epochs", given("epochs", 20), 1, 10_000),
+        "batch_size": check.number("spec.batch_size", given("batch_size", 64), 1, 4096),
+        "optimizer": {
+            "name": check.choice("spec.optimizer.name", optimizer.name or "sgd", OPTIMIZERS),
+            "learning_rate": check.number(
+                "spec.optimizer.learning_rate",
+                tuned("learning_rate", 0.05),
+                0,
+                1000,
+                open_low=True,
+            ),
+            "momentum": check.number(
+                "spec.optimizer.momentum", tuned("momentum", 0.9), 0, math.nextafter(1, 0)
+            ),
+            "weight_decay": check.number(
+                "spec.optimizer.weight_decay", tuned("weight_decay", 1e-4), 0, 10
+            ),
+        },
+        "loss": check.choice("spec.loss", message.loss or "cross_entropy", LOSSES),
+        "validation_fraction": check.number(
+            "spec.validation_fraction", given("validation_fraction", 0.15), 0.01, 0.5
+        ),
+        "seed": check.number("spec.seed", given("seed", 0), 0, 2**63 - 1),
+        "checkpoint_interval_s": check.number(
+            "spec.checkpoint_interval_s", given("checkpoint_interval_s", 30.0), 1, 3600
+        ),
+    }
+
+
+def _network(
+    described: dict[str, Any], dataset: DatasetRecord, spec: dict[str, Any], check: _Checker
+) -> Summary | None:
+    classes, shape = len(dataset.classes), dataset.shape
+    try:
+        spec["network"] = normalise(described, classes=classes)
+        module = network(spec["network"], classes=classes)
+        return summarise(module, (shape.height, shape.width, shape.channels))
+    except SpecError as error:
+        path = f"spec.network.{error.path}" if error.path else "spec.network"
+        check.add(path, error.message)
+    except CoreError as error:
+        check.add("spec.network", f"{error} (dataset {dataset.name} has images of {shape})")
+    return None

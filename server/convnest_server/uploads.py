@@ -1,0 +1,85 @@
+"""An upload on its way to blob storage: chunks to a scratch file, then one put."""
+
+import asyncio
+import secrets
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import IO
+
+from convnest_store.blobs import Blob, BlobStore
+from convnest_store.errors import QuotaExceeded
+
+from convnest_server.blocking import Blocking
+from convnest_server.errors import InvalidRequest, Overloaded, TooLarge, Violation
+
+_GATHERED = 4 * 2**20
+
+
+class Uploads:
+    """Takes a few uploads at a time, each up to a size."""
+
+    def __init__(
+        self,
+        *,
+        blobs: BlobStore,
+        blocking: Blocking,
+        scratch: Path,
+        max_bytes: int,
+        at_a_time: int,
+    ) -> None:
+        self._blobs, self._blocking, self._scratch = blobs, blocking, scratch
+        self._max_bytes, self._at_a_time = max_bytes, at_a_time
+        self._running = 0
+
+    async def store(self, chunks: AsyncIterator[bytes], *, announced_bytes: int) -> Blob:
+        """Stores the chunks as one blob; nothing is left where that fails or the caller goes.
+
+        Raises TooLarge, Overloaded, InvalidRequest (nothing sent), QuotaExceeded, Unavailable.
+        """
+        if announced_bytes > self._max_bytes:
+            raise self._too_large(announced_bytes)
+        if self._running >= self._at_a_time:
+            raise Overloaded(f"{self._running} uploads run already", retry_after_s=2.0)
+        self._running += 1
+        try:
+            with tempfile.NamedTemporaryFile(dir=self._scratch, prefix="upload-") as file:
+                size = await self._gather(chunks, file)
+                if size == 0:
+                    raise InvalidRequest([Violation("chunk", "the file is empty")])
+                # Shielded: a caller who goes now must not take the scratch file from under the put.
+                key = f"uploads/{secrets.token_hex(16)}"
+                return await asyncio.shield(
+                    self._blocking.run(self._blobs.put_file, key, Path(file.name))
+                )
+        finally:
+            self._running -= 1
+
+    async def discard(self, blob: Blob) -> None:
+        """Removes what no job will read."""
+        await self._blocking.run(self._blobs.delete, blob.key)
+
+    async def _gather(self, chunks: AsyncIterator[bytes], file: IO[bytes]) -> int:
+        size, gathered = 0, bytearray()
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise self._too_large(size)
+            gathered += chunk
+            if len(gathered) >= _GATHERED:
+                await self._write(file, gathered)
+                gathered = bytearray()
+        await self._write(file, gathered)
+        await self._blocking.run(file.flush)
+        return size
+
+    async def _write(self, file: IO[bytes], data: bytearray) -> None:
+        try:
+            await self._blocking.run(file.write, bytes(data))
+        except OSError as error:
+            raise QuotaExceeded(f"no room for the upload: {error.strerror}") from error
+
+    def _too_large(self, size: int) -> TooLarge:
+        return TooLarge(
+            f"the file has at least {size:,} bytes; at most {self._max_bytes:,} are taken"
+        )
