@@ -10,6 +10,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
+from operator import index
 
 import numpy as np
 import numpy.typing as npt
@@ -149,7 +150,8 @@ def _built(walk: _Walk, module: Module, shape: Shape, dtype: npt.DTypeLike) -> S
     wanted: DType = np.dtype(dtype)  # type: ignore[assignment] # the next line makes it true
     if wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise DTypeError(f"a module is built in float32 or float64, got {wanted}")
-    if not shape or any(not isinstance(size, int) or size < 1 for size in shape):
+    shape = tuple(index(size) for size in shape)  # a list from JSON is a shape, too
+    if not shape or min(shape) < 1:
         raise ShapeError(f"an input shape is one or more sizes ≥ 1, got {shape}")
     _check_size(shape)
     return Initialiser(walk).build("", module, shape, dtype=wanted)

@@ -134,9 +134,10 @@ class Module(ABC):
         built = self._expect_built()
         if x.dtype != built.dtype:
             raise DTypeError(f"{self._name()}: built in {built.dtype}, got {x.dtype}")
-        if x.shape[1:] != built.input_shape:
+        if x.shape[1:] != built.input_shape or not len(x):
             raise ShapeError(
-                f"takes a batch of {shown(built.input_shape)}, got an array of {shown(x.shape)}",
+                f"takes a batch of one or more {shown(built.input_shape)}, "
+                f"got an array of {shown(x.shape)}",
                 path=built.path,
                 kind=self.kind,
             )

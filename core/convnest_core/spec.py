@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from .architectures import NETWORKS
 from .checks import MAX_CLASSES, integer
 from .combinators import Concat, Sequential, Sum
-from .errors import SpecError, joined
+from .errors import SpecError
 from .layer_kinds import LAYERS
 from .layers import Logits
 from .module import Module
@@ -154,4 +154,4 @@ def _made(
         values = filled(kind, given)
         return values, kind.make(**fixed, **values)
     except SpecError as error:
-        raise error.under(joined(path)) from None
+        raise error.under(path) from None

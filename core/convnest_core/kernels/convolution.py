@@ -20,7 +20,8 @@ from .windows import padded, slid, tap, unpadded
 
 _TILE_BYTES = 1 << 19  # half of a common L2 cache; the other half is for weights and output
 _SPREAD_BYTES = 1 << 22  # adding by shifts wants long vectors more than it wants the L2 cache
-_FEWEST_ROWS = 256  # below this a matrix product is not worth its start
+_FEWEST_ROWS = 256  # below this a matrix product is not worth its start …
+_MOST_BYTES = 1 << 26  # … unless the filters are enormous
 _SHORT_RUN = 8  # contiguous values below which copying windows one by one is slow
 _FEW_CHANNELS = 16
 
@@ -78,7 +79,8 @@ def convolve_backward(
         dw += np.matmul(columns.T, _rows(dy, tile))
     dx = None
     if input_gradient:
-        few = stride == (1, 1) and w.shape[2] < _FEW_CHANNELS
+        image_bytes = w[..., 0].size * x[0, :, :, 0].size * x.itemsize
+        few = w.shape[2] < _FEW_CHANNELS and image_bytes <= _SPREAD_BYTES and stride == (1, 1)
         spread = _spread_by_shifts(x, w, dy) if few else _spread(x, w, dy, stride)
         dx = np.ascontiguousarray(unpadded(spread, padding))
     return Gradients(dx, dw[: len(weights)].reshape(w.shape), dw[-1] if bias else None)
@@ -87,7 +89,8 @@ def convolve_backward(
 def _tiles(y: Array, depth: int) -> Iterator[_Tile]:
     """Tiles of y whose columns fill `_TILE_BYTES`: of whole images, or of rows of one image."""
     n, height, width, _ = y.shape
-    pixels = max(_FEWEST_ROWS, _TILE_BYTES // (depth * y.itemsize))
+    row_bytes = depth * y.itemsize
+    pixels = max(1, _TILE_BYTES // row_bytes, min(_FEWEST_ROWS, _MOST_BYTES // row_bytes))
     images = pixels // (height * width)
     if images:
         for first in range(0, n, images):

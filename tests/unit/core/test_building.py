@@ -140,7 +140,11 @@ def test_shapes_of_a_trained_module_leave_it_alone() -> None:
     module = network({"name": "convnet", "options": {"batch_norm": True}}, classes=3)
     build(module, (8, 8, 1), seed=0)
     before = module.state()
+    tracemalloc.start()
     shapes_only(module, (16, 16, 3))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < sum(array.nbytes for array in before.values()) / 4  # weights are not copied
     x = np.ones((1, 8, 8, 1), np.float32)
     assert module(x).shape == (1, 3)
     for name, array in module.state().items():

@@ -1,9 +1,12 @@
 """The fast kernels against the course's readable ones, on shapes that hypothesis draws."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from convnest_core import Array, kernels, textbook
 from convnest_core.kernels import convolution
+from convnest_core.kernels.scratch import scratch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -117,12 +120,22 @@ def test_the_size_of_a_tile_changes_nothing_but_rounding(
     monkeypatch.setattr(convolution, "_TILE_BYTES", 1)
     monkeypatch.setattr(convolution, "_FEWEST_ROWS", 1)
     monkeypatch.setattr(convolution, "_SPREAD_BYTES", 1)
-    monkeypatch.setattr(convolution, "_FEW_CHANNELS", 0)
     for tiled, expected in zip(everything(), whole, strict=True):
         np.testing.assert_allclose(tiled, expected, rtol=1e-12, atol=1e-12)
-    monkeypatch.setattr(convolution, "_FEW_CHANNELS", 16)
+    image_bytes = 27 * 13 * 11 * 8  # of the padded image's columns
+    monkeypatch.setattr(convolution, "_SPREAD_BYTES", image_bytes)
     for tiled, expected in zip(everything(), whole, strict=True):
         np.testing.assert_allclose(tiled, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_scratch_memory_belongs_to_its_thread() -> None:
+    dtype = np.dtype(np.float32)
+    ours = scratch("here", (3, 4), dtype)
+    assert np.shares_memory(ours, scratch("here", (2, 2), dtype))
+    assert not np.shares_memory(ours, scratch("there", (3, 4), dtype))
+    with ThreadPoolExecutor(1) as pool:
+        theirs = pool.submit(scratch, "here", (3, 4), dtype).result()
+    assert not np.shares_memory(ours, theirs)
 
 
 def test_alexnets_first_layer_has_the_shapes_of_the_slides() -> None:

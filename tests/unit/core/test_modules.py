@@ -152,8 +152,11 @@ def test_a_forward_pass_refuses_another_dtype_or_shape() -> None:
     build(module, (5, 5, 1), seed=0)
     with pytest.raises(DTypeError, match=r"first \(conv\): built in float32, got float64"):
         module(np.zeros((1, 5, 5, 1)))
-    with pytest.raises(ShapeError, match=r"first \(conv\): takes a batch of 5×5×1, got .* 1×6×5×1"):
+    message = r"first \(conv\): takes a batch of one or more 5×5×1, got .* 1×6×5×1"
+    with pytest.raises(ShapeError, match=message):
         module(np.zeros((1, 6, 5, 1), np.float32))
+    with pytest.raises(ShapeError, match="takes a batch of one or more"):
+        module(np.zeros((0, 5, 5, 1), np.float32))
 
 
 def test_a_module_that_is_not_built_says_so() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from convnest_core import Array, CoreError, Dropout, Run, build, shuffled, uniform
+from convnest_core import Array, CoreError, Dropout, Run, Sequential, build, shuffled, uniform
 from convnest_core.random import normal, philox4x32
 
 ONES = 0xFFFFFFFF
@@ -87,6 +87,25 @@ def test_dropout_does_not_depend_on_how_a_batch_is_split() -> None:
     )
     assert set(np.unique(whole)) == {np.float32(0), np.float32(1) * np.float32(1 / 0.7)}
     assert abs((whole == 0).mean() - 0.3) < 0.05
+
+
+def test_dropout_differs_by_epoch_seed_and_layer() -> None:
+    module = Sequential([Dropout(0.5), Dropout(0.5)])
+    build(module, (500,), seed=0)
+    x = np.ones((1, 500), np.float32)
+
+    def dropped(layer: int, *, seed: int, epoch: int) -> Array:
+        run = Run(training=True, seed=seed, epoch=epoch, samples=np.array([3]))
+        return module.children()[str(layer)].forward(x, run)[0]
+
+    one = dropped(0, seed=0, epoch=0)
+    np.testing.assert_array_equal(one, dropped(0, seed=0, epoch=0))
+    for other in (
+        dropped(0, seed=0, epoch=1),
+        dropped(0, seed=1, epoch=0),
+        dropped(1, seed=0, epoch=0),
+    ):
+        assert 0.4 < (one == other).mean() < 0.6
 
 
 def test_dropout_wants_the_samples_of_the_batch() -> None:
