@@ -1,9 +1,11 @@
 """The one place where errors become gRPC statuses."""
 
+from __future__ import annotations
+
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import structlog
@@ -12,8 +14,8 @@ from grpc.aio import ServerInterceptor, ServicerContext
 from convnest_server.errors import InternalError, to_status
 
 # Requests and responses are whatever messages the method declares.
-Context = ServicerContext[Any, Any]
-Handler = grpc.RpcMethodHandler[Any, Any]
+Context: TypeAlias = "ServicerContext[Any, Any]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 log = structlog.get_logger(__name__)
 

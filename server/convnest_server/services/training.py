@@ -50,7 +50,7 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
                 training_pb2.LayerSummary(
                     path=row.path,
                     kind=row.kind,
-                    output_shape=row.output_shape,
+                    output_shape=row.shape,
                     parameters=row.parameters,
                 )
                 for row in checked.summary.rows
