@@ -42,7 +42,7 @@ class TextReport:
             f"\n                 {convnest} dataset add digits --builtin digits",
             f"\n                 {convnest} train --dataset digits --network lenet "
             "--model digits-lenet --watch",
-            "\n  stop           Ctrl-C\n",
+            "\n  stop           Ctrl-C (twice: at once)\n",
         )
 
 
@@ -70,7 +70,7 @@ def _line(event: Event) -> str:
         case "restarting":
             what = f"starting again in {event.delay_s:.1f} s"
         case "stopping":
-            what = "stopping; Ctrl-C again ends it at once"
+            what = "stopping"
         case "stopped":
             what = f"stopped ({event.detail})" if event.detail else "stopped"
         case "warning":
