@@ -106,4 +106,7 @@ def _to_the_largest(
             taken = np.multiply(left, x[at] == top)
             into[at] += taken
         left = left - taken
-    into[taps[-1]] += left
+    if apart:
+        into[taps[-1]] = left
+    else:
+        into[taps[-1]] += left
