@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar
@@ -17,6 +18,7 @@ __all__ = ["CALL_TIMEOUT_S", "DEFAULT_ADDRESS", "Connection", "default_address"]
 
 DEFAULT_ADDRESS: Final = "localhost:50051"
 CALL_TIMEOUT_S: Final = 15.0
+_CLOSE_TIMEOUT_S: Final = 1.0
 
 # Calls that may be sent twice: they read, they set what they would set again, or they carry a
 # request_id. The channel retries them, with jitter, while the server is away.
@@ -108,4 +110,8 @@ class Connection:
     def close(self) -> None:
         """Gives up calls that are under way and closes the channel."""
         self.is_closed = True
-        self.channel.close()
+        # An exception out of a signal handler (Ctrl-C) that strikes inside gRPC can leave a call
+        # that closing would wait for without end: https://github.com/grpc/grpc/issues/19973.
+        closing = threading.Thread(target=self.channel.close, daemon=True)
+        closing.start()
+        closing.join(_CLOSE_TIMEOUT_S)

@@ -1,7 +1,5 @@
 """What can go wrong, as one tree of exceptions that mirrors the API's status codes."""
 
-# ruff: noqa: N818 (the names are those of the status codes)
-
 from __future__ import annotations
 
 from collections.abc import Sequence

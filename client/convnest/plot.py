@@ -46,10 +46,10 @@ def save_learning_curve(history: Sequence[EpochMetrics], path: Path, *, title: s
     figure = Figure(figsize=(10, 4.4), dpi=160, facecolor="white")
     FigureCanvasAgg(figure)
     loss, accuracy = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.055, right=0.955, top=0.76, bottom=0.13, wspace=0.22)
-    figure.text(0.055, 0.925, title, fontsize=14, fontweight="bold", color=_INK)
-    figure.text(0.055, 0.865, "training", fontsize=10.5, color=_FAINT)
-    figure.text(0.12, 0.865, "validation", fontsize=10.5, color=_VALIDATION, fontweight="bold")
+    figure.subplots_adjust(left=0.05, right=0.925, top=0.76, bottom=0.13, wspace=0.24)
+    figure.text(0.05, 0.925, title, fontsize=14, fontweight="bold", color=_INK)
+    figure.text(0.05, 0.865, "training", fontsize=10.5, color=_FAINT)
+    figure.text(0.122, 0.865, "validation", fontsize=10.5, color=_VALIDATION, fontweight="bold")
 
     xs = [one.epoch for one in epochs]
     _draw(loss, xs, [one.train_loss for one in epochs], [one.validation_loss for one in epochs])
@@ -65,7 +65,8 @@ def save_learning_curve(history: Sequence[EpochMetrics], path: Path, *, title: s
     )
     share = 100 * last.validation_accuracy
     _finish(accuracy, "accuracy", (last.epoch, share), f"{share:.1f} %")
-    accuracy.set_ylim(top=100.8)
+    lowest = 100 * min(min(one.train_accuracy, one.validation_accuracy) for one in epochs)
+    accuracy.set_ylim(bottom=min(95, 10 * (lowest // 10)), top=100.6)
     accuracy.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
     figure.savefig(path, format="png")
 
@@ -97,8 +98,11 @@ def _finish(axes: Axes, name: str, last: tuple[float, float], text: str) -> None
     )
     axes.set_title(name, loc="left", fontsize=11, color=_INK, pad=10)
     axes.set_xlabel("epoch", fontsize=9.5, color=_FAINT, loc="right")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    axes.xaxis.set_major_locator(
+        MaxNLocator(integer=True, nbins=10, steps=[1, 2, 5, 10], min_n_ticks=1)
+    )
+    axes.set_xlim(0.5, last[0] + 0.5)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
     axes.tick_params(colors=_FAINT, labelsize=9, length=0, pad=6)
     axes.grid(axis="y", color=_GRID, linewidth=1)
     axes.set_axisbelow(True)

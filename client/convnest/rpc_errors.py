@@ -6,11 +6,8 @@ from typing import Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from google.rpc import (  # type: ignore[import-untyped]  # it has no py.typed
-    error_details_pb2,
-    status_pb2,
-)
-from grpc_status import rpc_status  # type: ignore[import-untyped]  # it has no stubs
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 from convnest.errors import (
     AlreadyExists,

@@ -40,7 +40,9 @@ def watch_job(
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     outage = _Outage(patience_s)
+    has_ended = False
     while True:
+        came_more = False
         request = training_pb2.WatchJobRequest(id=job_id, cursor=cursor)
         left_s = _STREAM_S if deadline is None else max(0.0, deadline - time.monotonic())
         stream = _stream(connection, request, timeout_s=min(left_s, _STREAM_S))
@@ -50,12 +52,17 @@ def watch_job(
                 if 0 < event.cursor <= cursor:
                     continue
                 cursor = event.cursor or cursor
+                came_more = True
                 yield event
                 if isinstance(event, StateChanged) and event.state.is_final:
                     return
-            if _is_final(connection, job_id):
+            # A stream may end just before the job does. Only one that began when the job had
+            # ended, and brings nothing more, shows that nothing was missed.
+            if has_ended and not came_more:
                 return
-            raise Unavailable(f"the server at {connection.address} ended the stream of events")
+            has_ended = _is_final(connection, job_id)
+            if not has_ended:
+                raise Unavailable(f"the server at {connection.address} ended the stream of events")
         except DeadlineExceeded as error:
             outage.end()
             if deadline is not None and time.monotonic() >= deadline:

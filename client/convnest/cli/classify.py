@@ -45,7 +45,9 @@ def classify(
 def results_table(images: Sequence[Text], results: Sequence[Classification]) -> Table:
     """The likeliest classes of each image, with bars; `images` says what to call each."""
     table = make_table(("image", "class", "probability", ""), right=("probability",))
-    for image, result in zip(images, results, strict=True):
+    for number, (image, result) in enumerate(zip(images, results, strict=True)):
+        if number:
+            table.add_row()
         for rank, score in enumerate(result.scores):
             style = "bold" if rank == 0 else "dim"
             table.add_row(
@@ -54,5 +56,4 @@ def results_table(images: Sequence[Text], results: Sequence[Classification]) -> 
                 Text(percent(score.probability), style=style),
                 Text(bar(score.probability, _BAR_WIDTH), style="cyan" if rank == 0 else "dim cyan"),
             )
-        table.add_section()
     return table

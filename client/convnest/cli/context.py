@@ -10,7 +10,7 @@ import typer
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
-class CommandFailed(Exception):  # noqa: N818 (it ends a command, it is no fault of the program)
+class CommandFailed(Exception):
     """The command did not do what was asked; the message is the one line that says why."""
 
 

@@ -48,14 +48,15 @@ class Display(Protocol):
 
 def make_display(console: Console, job: Job) -> Display:
     """A live display on a terminal, plain lines elsewhere."""
-    return LiveDisplay(console, job) if console.is_terminal else PlainDisplay(console, job)
+    epochs = job.spec.epochs if isinstance(job.spec, TrainSpec) else None
+    return LiveDisplay(console, epochs) if console.is_terminal else PlainDisplay(console, epochs)
 
 
 class PlainDisplay:
     """Lines that stay: states, epochs, log, and now and then the progress."""
 
-    def __init__(self, console: Console, job: Job) -> None:
-        self._lines = _Lines(console, job)
+    def __init__(self, console: Console, epochs: int | None) -> None:
+        self._lines = _Lines(console, epochs)
         self._console = console
         self._progress_time = time.monotonic()
         self._is_away = False
@@ -83,9 +84,9 @@ class PlainDisplay:
 class LiveDisplay:
     """The lines that stay, and below them a bar over the whole job that moves."""
 
-    def __init__(self, console: Console, job: Job) -> None:
-        self._lines = _Lines(console, job)
-        self._bar = LiveBar(job.state)
+    def __init__(self, console: Console, epochs: int | None) -> None:
+        self._lines = _Lines(console, epochs)
+        self._bar = LiveBar()
         self._live = Live(self._bar, console=console, refresh_per_second=10, transient=True)
 
     def __enter__(self) -> LiveDisplay:
@@ -106,9 +107,9 @@ class LiveDisplay:
 class LiveBar:
     """What moves: the phase, a bar, the time left; and below, the numbers of the moment."""
 
-    def __init__(self, state: JobState) -> None:
+    def __init__(self) -> None:
         self.is_away = False
-        self._state = state
+        self._state = JobState.QUEUED
         self._progress: Progress | None = None
         self._progress_time = 0.0
         self._validation_accuracy: float | None = None
@@ -177,10 +178,9 @@ class LiveBar:
 class _Lines:
     """What is printed and stays."""
 
-    def __init__(self, console: Console, job: Job) -> None:
+    def __init__(self, console: Console, epochs: int | None) -> None:
         self._console = console
-        spec = job.spec
-        self._rows = EpochRows(spec.epochs if isinstance(spec, TrainSpec) else None)
+        self._rows = EpochRows(epochs)
         self._has_header = False
         self._has_run = False
 
@@ -188,6 +188,7 @@ class _Lines:
         match event:
             case EpochFinished(metrics=metrics):
                 if not self._has_header:
+                    self._console.print()
                     self._console.print(HEADER)
                 self._has_header = True
                 self._console.print(self._rows.row(metrics))
@@ -200,12 +201,12 @@ class _Lines:
                     message = event.error.message if event.error is not None else reason
                     self._note(f"{state.value.lower()} again{': ' if message else ''}{message}")
             case LogWritten(level=level, text=text):
-                self._console.print(Text(text, style="yellow" if level == "warning" else "dim"))
+                self._note(text, style="yellow" if level == "warning" else "dim")
             case Truncated(events=events):
                 self._note(f"{events:,} older events are no longer stored")
 
-    def _note(self, text: str) -> None:
-        self._console.print(Text(text, style="dim"))
+    def _note(self, text: str, *, style: str = "dim") -> None:
+        self._console.print(Text(f"  · {text}", style=style))
 
 
 def _numbers(progress: Progress) -> list[str]:

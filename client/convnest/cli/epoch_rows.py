@@ -9,7 +9,7 @@ from convnest.cli.output import duration, percent
 from rich.text import Text
 
 HEADER: Final = Text(
-    f"{'epoch':>9}  {'loss':>9}  {'accuracy':>9}  {'val. loss':>9}  {'val. acc.':>9}  {'time':>8}",
+    f"{'epoch':>8}  {'loss':>9}  {'accuracy':>9}  {'val. loss':>9}  {'val. acc.':>9}  {'time':>8}",
     style="dim",
 )
 
@@ -26,7 +26,7 @@ class EpochRows:
         is_best = metrics.validation_accuracy > self._best
         self._best = max(self._best, metrics.validation_accuracy)
         return Text.assemble(
-            f"{epoch:>9}  ",
+            f"{epoch:>8}  ",
             f"{metrics.train_loss:>9.4f}  {percent(metrics.train_accuracy):>9}  ",
             f"{metrics.validation_loss:>9.4f}  ",
             (f"{percent(metrics.validation_accuracy):>9}", "bold green" if is_best else ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -75,7 +76,7 @@ def show(context: typer.Context, job_id: JobId, as_json: AsJson = False) -> None
     for failure in job.failures:
         facts.add_row(f"attempt {failure.attempt}", f"{failure.reason}: {failure.message}")
     for name, value in _settings(job).items():
-        facts.add_row(name, str(value))
+        facts.add_row(name, value if isinstance(value, str) else json.dumps(value))
     console.print(facts)
     if job.error is not None and job.error.stderr_tail:
         console.print()

@@ -102,13 +102,13 @@ def train(
 def watch_training(job: Job, console: Console, *, plot: Path | None, as_json: bool) -> Job:
     """Follows a job to its success, says what it made, and draws its learning curve."""
     history = History()
-    if not as_json:
-        console.print(f"job {job.id} · {describe(job)}")
     with job_goes_on(job):
         if as_json:
             job = follow_as_json(job, on_event=history.add)
         else:
+            console.print(f"job {job.id} · {describe(job)}")
             job = follow(job, console, on_event=history.add)
+            console.print()
             console.print(Text(f"✓ {outcome(job)}", style="green"))
     if plot is not None:
         save_learning_curve(history.epochs, plot, title=describe(job))

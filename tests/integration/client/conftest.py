@@ -27,12 +27,8 @@ from convnest_api.v1 import (
 )
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc import (  # type: ignore[import-untyped]  # it has no py.typed
-    code_pb2,
-    error_details_pb2,
-    status_pb2,
-)
-from grpc_status import rpc_status  # type: ignore[import-untyped]  # it has no stubs
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 NOW = Timestamp(seconds=1_700_000_000)
 PNG = b"\x89PNG\r\n\x1a\n not really"
@@ -72,7 +68,9 @@ class FakeConvNest:
         self.epochs = 3
         self.holds_jobs = False  # new jobs stay QUEUED
         self.breaks_stream_after: int | None = None  # events until a stream is cut
+        self.ends_stream_after: int | None = None  # events until a stream ends in good order
         self.ends_streams = False  # even of a job that is not final
+        self.watchers = 0  # that have come so far
         self.changed = threading.Condition()
         self.is_stopping = False
         self._server: grpc.Server | None = None
@@ -290,17 +288,23 @@ class FakeTraining(training_pb2_grpc.TrainingServiceServicer):
         world.saw(request, context)
         job = self._job(request.id, context)
         sent, cursor = 0, request.cursor
+        with world.changed:
+            world.watchers += 1
+            world.changed.notify_all()
         while context.is_active() and not world.is_stopping:
             with world.changed:
                 events = world.events[request.id][cursor:]
-                if not events and job.state not in FINAL:
+                is_final = job.state in FINAL
+                if not events and not is_final:
                     world.changed.wait(0.05)
             for event in events:
                 if sent == world.breaks_stream_after:
                     Failure(grpc.StatusCode.UNAVAILABLE, "cut").abort(context)
+                if sent == world.ends_stream_after:
+                    return
                 yield training_pb2.WatchJobResponse(event=event)
                 sent, cursor = sent + 1, event.cursor
-            if not events and (job.state in FINAL or world.ends_streams):
+            if not events and (is_final or world.ends_streams):
                 return
         if world.is_stopping:
             Failure(grpc.StatusCode.UNAVAILABLE, "stopping").abort(context)

@@ -16,11 +16,11 @@ import grpc
 import numpy as np
 import pytest
 from convnest_api.v1 import classification_pb2, datasets_pb2, jobs_pb2, training_pb2
-from google.rpc import error_details_pb2  # type: ignore[import-untyped]  # it has no py.typed
+from google.rpc import error_details_pb2
 from PIL import Image
 
 if TYPE_CHECKING:
-    from tests.integration.client.conftest import Failure, FakeConvNest
+    from integration.client.conftest import Failure, FakeConvNest
 
 
 def train(client: convnest.Client, model: str = "digits-lenet") -> convnest.Job:

@@ -12,7 +12,7 @@ import pytest
 from convnest_api.v1 import jobs_pb2, training_pb2
 
 if TYPE_CHECKING:
-    from tests.integration.client.conftest import Failure, FakeConvNest
+    from integration.client.conftest import Failure, FakeConvNest
 
 
 @pytest.fixture
@@ -51,6 +51,14 @@ def test_a_stream_that_is_cut_again_and_again_loses_and_doubles_nothing(
     world: FakeConvNest, job: convnest.Job, events: int
 ) -> None:
     world.breaks_stream_after = events
+    assert [event.cursor for event in job.watch()] == list(range(1, 12))
+
+
+@pytest.mark.parametrize("events", [1, 3, 10])
+def test_a_stream_that_ends_before_the_last_event_is_taken_up_again(
+    world: FakeConvNest, job: convnest.Job, events: int
+) -> None:
+    world.ends_stream_after = events
     assert [event.cursor for event in job.watch()] == list(range(1, 12))
 
 

@@ -6,11 +6,7 @@ import pytest
 from convnest import rpc_errors
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc import (  # type: ignore[import-untyped]  # it has no py.typed
-    code_pb2,
-    error_details_pb2,
-    status_pb2,
-)
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 ADDRESS = "localhost:50051"
 
