@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 
+from convnest_core import single_blas_thread
 from convnest_process.broker import QUEUE, make_celery
 from convnest_process.logs import configure_logs
 from convnest_process.tether import when_parent_ends
@@ -16,6 +17,8 @@ def main() -> int:
     """Runs until SIGTERM or the parent's end; then drains."""
     settings = WorkerSettings()
     configure_logs(settings.log_level, settings.log_format)
+    # As its slices compute: the fingerprint that jobs prefer names the number of threads.
+    single_blas_thread()
     settings.runtime_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     app = make_celery(settings.queue_url)
     install(app, settings)

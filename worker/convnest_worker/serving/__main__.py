@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import structlog
-from convnest_core import CoreError, single_blas_thread
+from convnest_core import CoreError, keep_freed_memory, single_blas_thread
 from convnest_process.logs import configure_logs
 from convnest_store.blobs import blob_store
 from convnest_store.connection import connect
@@ -34,6 +34,7 @@ def main() -> None:
     begin = channel.receive_first()
     configure_logs("info", "json")
     single_blas_thread()
+    keep_freed_memory()
     version = ModelVersion.read(begin["manifest"])
     try:
         blobs = blob_store(begin["blob_url"], cache_dir=Path(begin["scratch"]) / "blobs")

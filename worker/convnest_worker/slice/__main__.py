@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from convnest_core import CoreError, single_blas_thread
+from convnest_core import CoreError, keep_freed_memory, single_blas_thread
 from convnest_store.blobs import blob_store
 from convnest_store.errors import AlreadyExists, FailedPrecondition, InvalidInput
 from convnest_store.states import JobKind
@@ -31,6 +31,7 @@ def main() -> None:
     begin = channel.receive_first()
     os.nice(begin["niceness"])
     single_blas_thread()
+    keep_freed_memory()
     scratch = Path(begin["scratch"])
     context = Context(
         channel=channel,
