@@ -14,7 +14,7 @@ def is_serving(address: str, service: str, *, timeout_s: float = 2.0) -> bool:
     """Ask the server at `host:port`; False when it says no, or nothing answers in time."""
     try:
         import grpc
-        from grpc_health.v1 import (  # type: ignore[import-untyped]  # it has none of its own
+        from grpc_health.v1 import (
             health_pb2,
             health_pb2_grpc,
         )

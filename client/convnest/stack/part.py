@@ -31,22 +31,30 @@ class Run:
     """One process of a part. It gets a session of its own, so that Ctrl-C reaches only us."""
 
     def __init__(self, part: Part, log: PartLog) -> None:
-        self._process = subprocess.Popen(
-            part.argv,
-            env={**os.environ, **part.env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-            pass_fds=part.inherited,
-            start_new_session=True,
-        )
-        assert self._process.stdout is not None
+        reading_fd, writing_fd = os.pipe()
+        reading_end = open(reading_fd, "rb", buffering=0)  # noqa: SIM115 - the log closes it
+        try:
+            self._process = subprocess.Popen(
+                part.argv,
+                env={**os.environ, **part.env},
+                stdin=subprocess.DEVNULL,
+                stdout=writing_fd,
+                stderr=subprocess.STDOUT,
+                # It holds our end too: when this process is killed, what it says while it drains
+                # goes unread, but does not break it.
+                pass_fds=(*part.inherited, reading_fd),
+                start_new_session=True,
+            )
+        except BaseException:
+            reading_end.close()
+            raise
+        finally:
+            os.close(writing_fd)
+        self.pid = self._process.pid
         self._reader = threading.Thread(
-            target=log.read_all, args=(self._process.stdout,), name=f"{part.name}-log", daemon=True
+            target=log.read_all, args=(reading_end,), name=f"{part.name}-log", daemon=True
         )
         self._reader.start()
-        self.pid = self._process.pid
 
     def ended_within(self, timeout_s: float | None) -> bool:
         """Wait for its end, and then for the end of what it prints, as its children let it."""

@@ -10,7 +10,7 @@ from concurrent import futures
 from pathlib import Path
 
 import grpc
-from grpc_health.v1 import (  # type: ignore[import-untyped]  # it has none of its own
+from grpc_health.v1 import (
     health,
     health_pb2,
     health_pb2_grpc,

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import sys
+from pathlib import Path
 
 
 def main() -> None:
@@ -19,6 +20,7 @@ def main() -> None:
         print("deaf")
     select.select([int(os.environ["CONVNEST_PARENT_FD"]), told_fd], [], [])
     print("drained")
+    (Path(os.environ["CONVNEST_BLOB_URL"]) / "drained").touch()
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def _host(data_dir: Path, *arguments: str) -> Iterator[Host]:
             process.kill()
 
 
-def test_nothing_outlives_a_killed_stack_and_the_next_one_starts_at_once(
+def test_nothing_outlives_a_killed_stack_and_the_next_one_tidies_up(
     options: StackOptions, programs: Programs
 ) -> None:
     with _host(options.data_dir) as host:
@@ -66,9 +66,20 @@ def test_nothing_outlives_a_killed_stack_and_the_next_one_starts_at_once(
         assert left is not None
         host.process.kill()
         host.process.wait()
+        assert host.running(within_s=4.0) == []
+        assert (options.data_dir / "blobs" / "drained").exists(), "it could not log any more"
         with Stack(options, programs=programs):
-            assert host.running(within_s=4.0) == []
             assert not Path(left.runtime_dir).exists()
+
+
+def test_the_next_stack_starts_while_a_killed_one_still_dies(
+    options: StackOptions, programs: Programs
+) -> None:
+    with _host(options.data_dir) as host:
+        host.process.kill()
+        host.process.wait()
+        with Stack(options, programs=programs) as stack:
+            assert len(stack.processes()) == 4
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
