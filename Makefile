@@ -2,31 +2,63 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
-RUN    := $(BIN)/python -m
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+LOCK   := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+          --no-annotate --upgrade --quiet pyproject.toml
 
+.DEFAULT_GOAL := help
 .PHONY: help setup demo test unit check format protos lock clean
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed ## make .venv from requirements.lock
 
 $(VENV)/.installed: requirements.lock pyproject.toml
-	@echo "Making $(VENV) from requirements.lock (once; about a minute) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+	  { echo "ConvNest needs Python 3.11 or 3.12; name one: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Making $(VENV) from requirements.lock (once, about a minute) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PIP) install -qq --require-hashes --requirement requirements.lock
+	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
-setup: $(VENV)/.installed ## make .venv from the lock
+demo: setup ## train on handwriting and classify a picture, end to end
+	@$(BIN)/convnest demo
+
+test: setup ## run every test
+	@$(BIN)/python -m pytest
+
+unit: setup ## run the tests that need no other process
+	@$(BIN)/python -m pytest tests/unit
+
+check: setup protos-fresh ## format, lint, types, generated code
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m mypy
+
+format: setup ## format the code and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+PROTOC = $(BIN)/python -m grpc_tools.protoc --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
+         --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc -I protos
+GENERATE = $(PROTOC) --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) \
+           --mypy_grpc_out=quiet:$(1) protos/convnest_api/v1/*.proto
+
+protos: setup ## generate the stubs beside protos/**/*.proto
+	@$(call GENERATE,protos)
+
+.PHONY: protos-fresh
+protos-fresh: setup
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && $(call GENERATE,"$$fresh") && \
+	  for file in $$(cd "$$fresh" && find . -name '*_pb2*'); do \
+	    cmp -s "$$fresh/$$file" "protos/$$file" || \
+	      { echo "protos/$$file is stale: run make protos" >&2; exit 1; }; \
+	  done
 
 lock: ## renew requirements.lock from pyproject.toml (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-annotate --upgrade --quiet --extra all --extra dev pyproject.toml -o requirements.lock
+	$(LOCK) --extra all --extra dev --output-file requirements.lock
 
-clean: ## remove .venv and what the tools left
+clean: ## remove what the commands above made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output
-
-PROTO_OUT = --python_out=protos --grpc_python_out=protos --mypy_out=quiet:protos --mypy_grpc_out=quiet:protos
-protos: setup ## generate the stubs from protos/
-	@$(BIN)/python -m grpc_tools.protoc --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
-	  --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc -I protos $(PROTO_OUT) \
-	  protos/convnest_api/v1/*.proto

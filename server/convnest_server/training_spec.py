@@ -100,7 +100,7 @@ def _fields(message: jobs_pb2.TrainSpec, check: _Checker) -> dict[str, Any]:
             "name": check.choice("spec.optimizer.name", optimizer.name or "sgd", OPTIMIZERS),
             "learning_rate": check.number(
                 "spec.optimizer.learning_rate",
-                tuned("learning_rate", 0.05),
+                tuned("learning_rate", 0.02),
                 0,
                 1000,
                 open_low=True,

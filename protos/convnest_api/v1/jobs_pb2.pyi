@@ -132,7 +132,7 @@ class Optimizer(google.protobuf.message.Message):
     name: builtins.str
     """Only "sgd" for now."""
     learning_rate: builtins.float
-    """Step size, > 0. Default 0.05."""
+    """Step size, > 0. Default 0.02."""
     momentum: builtins.float
     """In [0, 1). Default 0.9."""
     weight_decay: builtins.float
