@@ -3,11 +3,13 @@
 import re
 import secrets
 import time
+from collections.abc import Iterable
 
 from convnest_store.errors import InvalidInput
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
+_JOB_ID = re.compile(f"[{_BASE32}]{{15}}")
 
 
 def check_name(name: str, *, field: str) -> str:
@@ -24,7 +26,7 @@ def check_name(name: str, *, field: str) -> str:
 def check_alias(alias: str, *, field: str) -> str:
     """`alias` itself; raises InvalidInput where it is no name or could be taken for a version."""
     if alias.isdecimal():
-        raise InvalidInput(field, f"an alias must not be a number, got {alias!r}")
+        raise InvalidInput(field, f"an alias must not be a number, got {alias[:80]!r}")
     return check_name(alias, field=field)
 
 
@@ -33,3 +35,16 @@ def new_job_id() -> str:
     milliseconds = time.time_ns() // 1_000_000
     digits = "".join(_BASE32[milliseconds >> shift & 31] for shift in range(45, -1, -5))
     return digits + "".join(secrets.choice(_BASE32) for _ in range(5))
+
+
+def is_job_id(text: str) -> bool:
+    """Whether it could be an id of ours: anything else must not reach a key."""
+    return _JOB_ID.fullmatch(text) is not None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean digits?`, or nothing where no known name is near."""
+    import difflib  # rarely needed, and slow to import
+
+    near = difflib.get_close_matches(name[:80], list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -9,9 +9,9 @@ from typing import Any
 
 import fsspec
 
-from convnest_store.blobs import Blob, BlobInfo, check_key
-from convnest_store.blobs_aside import CHUNK_BYTES
-from convnest_store.blobs_cache import BlobCache
+from convnest_store.blobs.aside import CHUNK_BYTES
+from convnest_store.blobs.blob import Blob, BlobInfo, check_key
+from convnest_store.blobs.cache import BlobCache
 from convnest_store.errors import BlobMissing, InvalidInput, StoreError, Unavailable
 
 

@@ -1,8 +1,4 @@
-"""Files under keys, written whole or not at all: datasets, checkpoints, weights.
-
-A `Blob` is a key and the digest of its bytes. `blob_store(url)` gives a store in a local directory
-or, through fsspec, in any object store; `Blob`s travel in records, stores do not.
-"""
+"""What every blob store keeps and promises: `Blob`, `BlobStore`, and which keys are allowed."""
 
 import re
 from collections.abc import Iterator
@@ -68,22 +64,6 @@ class BlobStore(Protocol):
 
     def sweep_aside(self, older_than_s: float) -> int:
         """Remove what interrupted writes of at least that age left; returns how many."""
-
-
-def blob_store(url: str, *, cache_dir: Path, cache_bytes: int = 10 * 2**30) -> BlobStore:
-    """The store at `url`: a directory path, `file://…`, or what fsspec knows (`s3://bucket/path`).
-
-    Remote blobs are read through `cache_dir`, kept under `cache_bytes`; a local store ignores both.
-    Raises InvalidInput for a URL that cannot be used.
-    """
-    # Each store imports this module's types; a local one needs no fsspec.
-    if "://" not in url or url.startswith("file://"):
-        from convnest_store.blobs_local import LocalBlobStore
-
-        return LocalBlobStore(Path(url.removeprefix("file://")))
-    from convnest_store.blobs_remote import RemoteBlobStore
-
-    return RemoteBlobStore(url, cache_dir=cache_dir, cache_bytes=cache_bytes)
 
 
 def check_key(key: str) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from convnest_store.blobs import Blob, BlobInfo, check_key
-from convnest_store.blobs_aside import Verifier, is_aside, sweep, written_aside
+from convnest_store.blobs.aside import Verifier, is_aside, sweep, written_aside
+from convnest_store.blobs.blob import Blob, BlobInfo, check_key
 from convnest_store.errors import BlobMissing
 
 _NOT_A_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from convnest_store.blobs import Blob
-from convnest_store.blobs_aside import Verifier, is_aside, sweep, written_aside
+from convnest_store.blobs.aside import Verifier, is_aside, sweep, written_aside
+from convnest_store.blobs.blob import Blob
 from convnest_store.errors import BlobCorrupt
 
 _TRIES = 4

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from convnest_store.blobs import Blob
+from convnest_store.blobs.blob import Blob
 from convnest_store.errors import BlobCorrupt, QuotaExceeded
 
 CHUNK_BYTES = 2**20
