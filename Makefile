@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 LOCK   := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-          --no-annotate --upgrade --quiet pyproject.toml
+          --no-annotate --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test unit check format protos lock clean
@@ -57,8 +57,12 @@ protos-fresh: setup
 	      { echo "protos/$$file is stale: run make protos" >&2; exit 1; }; \
 	  done
 
-lock: ## renew requirements.lock from pyproject.toml (needs uv)
-	$(LOCK) --extra all --extra dev --output-file requirements.lock
+lock: ## renew the locks from pyproject.toml (needs uv)
+	$(LOCK) --upgrade --extra all --extra dev --output-file requirements.lock pyproject.toml
+	@# The image's, in the same versions: what the server and the worker need; what builds them.
+	$(LOCK) --constraint requirements.lock --extra server --extra worker \
+	  --output-file docker/requirements.lock pyproject.toml
+	echo hatchling | $(LOCK) --constraint requirements.lock --output-file docker/build.lock -
 
 clean: ## remove what the commands above made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output

@@ -2,24 +2,14 @@
 
 import asyncio
 import os
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import grpc
 import structlog
-from convnest_api.v1 import (
-    classification_pb2,
-    classification_pb2_grpc,
-    datasets_pb2,
-    datasets_pb2_grpc,
-    models_pb2,
-    models_pb2_grpc,
-    system_pb2,
-    system_pb2_grpc,
-    training_pb2,
-    training_pb2_grpc,
-)
 from convnest_process.broker import JobHints, make_celery
 from convnest_store.blobs import blob_store
 from convnest_store.catalog import DatasetCatalog
@@ -30,8 +20,7 @@ from convnest_store.jobs import JobStore
 from convnest_store.redis_info import RedisInfo
 from convnest_store.registry import ModelRegistry
 from convnest_store.workers import WorkerRoll
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health
 
 from convnest_server.blocking import Blocking
 from convnest_server.dispatcher import Dispatcher
@@ -43,6 +32,7 @@ from convnest_server.services.datasets import DatasetServicer
 from convnest_server.services.models import ModelServicer
 from convnest_server.services.system import SystemServicer
 from convnest_server.services.training import TrainingServicer
+from convnest_server.servicing import Servicers
 from convnest_server.settings import ServerSettings
 from convnest_server.uploads import Uploads
 from convnest_server.watch import Watcher
@@ -55,23 +45,53 @@ log = structlog.get_logger(__name__)
 
 async def serve(settings: ServerSettings, stop: asyncio.Event) -> None:
     """Serves until `stop` is set. Raises OSError where the address cannot be bound."""
-    async with AsyncExitStack() as stack:
+    with _wired(settings) as parts:
+        server = grpc.aio.server(
+            interceptors=[ErrorInterceptor()],
+            options=[
+                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_send_message_length", settings.max_message_bytes),
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        parts.servicers.add_to(server)
+        address = _bind(server, settings.listen)
+        await server.start()
+        await parts.readiness.look()
+        looking = asyncio.create_task(parts.readiness.run())
+        if settings.address_file is not None:
+            _write_aside(settings.address_file, address)
+        log.info("serving", address=address)
+        await stop.wait()
+        log.info("stopping")
+        looking.cancel()
+        await parts.servicers.health.enter_graceful_shutdown()
+        await server.stop(settings.stop_grace_s)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    servicers: Servicers
+    readiness: Readiness
+
+
+@contextmanager
+def _wired(settings: ServerSettings) -> Iterator[_Parts]:
+    """Every part with its collaborators; connections and threads end with the block."""
+    with ExitStack() as stack:
         state = stack.enter_context(connect(settings.state_url, decode=True))
         queue = stack.enter_context(connect(settings.queue_url, decode=False))
-        tailing, receiving = (
-            stack.enter_context(connect(url, decode=decode, timeout_s=_BLOCKING_TIMEOUT_S))
-            for url, decode in ((settings.state_url, True), (settings.queue_url, False))
+        tailing = stack.enter_context(
+            connect(settings.state_url, decode=True, timeout_s=_BLOCKING_TIMEOUT_S)
+        )
+        receiving = stack.enter_context(
+            connect(settings.queue_url, decode=False, timeout_s=_BLOCKING_TIMEOUT_S)
         )
         blocking = Blocking(threads=settings.blocking_threads, waiting=settings.blocking_waiting)
         stack.callback(blocking.close)
-        blobs = blob_store(settings.blob_url, cache_dir=settings.runtime_dir / "blobs")
-        hints = JobHints(make_celery(settings.queue_url))
         jobs, datasets, models = JobStore(state), DatasetCatalog(state), ModelRegistry(state)
         watcher = Watcher(
-            jobs=jobs,
-            events=EventReader(state),
-            waiting=EventReader(tailing),
-            blocking=blocking,
+            jobs=jobs, events=EventReader(state), waiting=EventReader(tailing), blocking=blocking
         )
         stack.callback(watcher.close)
         dispatcher = Dispatcher(
@@ -81,84 +101,52 @@ async def serve(settings: ServerSettings, stop: asyncio.Event) -> None:
             max_pending=settings.pending_requests,
         )
         stack.callback(dispatcher.close)
+        blobs = blob_store(settings.blob_url, cache_dir=settings.runtime_dir / "blobs")
+        hints = JobHints(make_celery(settings.queue_url))
         resolver = ModelResolver(models, blocking)
-        uploads = Uploads(
-            blobs=blobs,
-            blocking=blocking,
-            scratch=settings.runtime_dir,
-            max_bytes=settings.max_upload_bytes,
-            at_a_time=settings.max_uploads,
-        )
+        workers = WorkerRoll(queue)
         redis = {"state": RedisInfo(state, "state"), "queue": RedisInfo(queue, "queue")}
-        server = grpc.aio.server(
-            interceptors=[ErrorInterceptor()],
-            options=[
-                ("grpc.max_receive_message_length", settings.max_message_bytes),
-                ("grpc.max_send_message_length", settings.max_message_bytes),
-                ("grpc.so_reuseport", 0),
-            ],
-        )
-        training_pb2_grpc.add_TrainingServiceServicer_to_server(
-            TrainingServicer(
+        servicers = Servicers(
+            training=TrainingServicer(
                 jobs=jobs, datasets=datasets, hints=hints, watcher=watcher, blocking=blocking
             ),
-            server,
-        )
-        datasets_pb2_grpc.add_DatasetServiceServicer_to_server(
-            DatasetServicer(
+            datasets=DatasetServicer(
                 jobs=jobs,
                 datasets=datasets,
                 blobs=blobs,
-                uploads=uploads,
+                uploads=Uploads(
+                    blobs=blobs,
+                    blocking=blocking,
+                    scratch=settings.runtime_dir,
+                    max_bytes=settings.max_upload_bytes,
+                    at_a_time=settings.max_uploads,
+                ),
                 hints=hints,
                 blocking=blocking,
             ),
-            server,
-        )
-        models_pb2_grpc.add_ModelServiceServicer_to_server(
-            ModelServicer(models=models, blobs=blobs, resolver=resolver, blocking=blocking),
-            server,
-        )
-        classification_pb2_grpc.add_ClassificationServiceServicer_to_server(
-            ClassificationServicer(
+            models=ModelServicer(models=models, blobs=blobs, resolver=resolver, blocking=blocking),
+            classification=ClassificationServicer(
                 resolver=resolver, dispatcher=dispatcher, timeout_s=settings.classify_timeout_s
             ),
-            server,
-        )
-        system_pb2_grpc.add_SystemServiceServicer_to_server(
-            SystemServicer(
+            system=SystemServicer(
                 version=version("convnest"),
                 jobs=jobs,
                 queue=InferenceQueue(queue),
-                workers=WorkerRoll(queue),
+                workers=workers,
                 redis=redis,
                 hints=hints,
                 blocking=blocking,
             ),
-            server,
+            health=health.aio.HealthServicer(),
         )
-        servicer = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-        _reflect(server)
         readiness = Readiness(
-            servicer,
+            servicers.health,
             state=redis["state"],
             queue=redis["queue"],
-            workers=WorkerRoll(queue),
+            workers=workers,
             blocking=blocking,
         )
-        address = _bind(server, settings.listen)
-        await server.start()
-        await readiness.look()
-        looking = asyncio.create_task(readiness.run())
-        if settings.address_file is not None:
-            _write_aside(settings.address_file, address)
-        log.info("serving", address=address)
-        await stop.wait()
-        log.info("stopping")
-        looking.cancel()
-        await servicer.enter_graceful_shutdown()
-        await server.stop(settings.stop_grace_s)
+        yield _Parts(servicers, readiness)
 
 
 def _bind(server: grpc.aio.Server, listen: str) -> str:
@@ -168,15 +156,6 @@ def _bind(server: grpc.aio.Server, listen: str) -> str:
     except RuntimeError as error:
         raise OSError(f"cannot listen on {listen}: the address is taken or not ours") from error
     return f"{host}:{port}"
-
-
-def _reflect(server: grpc.aio.Server) -> None:
-    files = (classification_pb2, datasets_pb2, models_pb2, system_pb2, training_pb2)
-    services = [
-        service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()
-    ]
-    services += [health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
-    reflection.enable_server_reflection([*services, reflection.SERVICE_NAME], server)
 
 
 def _write_aside(path: Path, text: str) -> None:
