@@ -10,6 +10,9 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
 DOMAIN = "convnest"
+#: A status travels as HTTP/2 trailers, of which a client takes 8 KiB.
+_MAX_MESSAGE = 1000
+_MAX_VIOLATIONS = 20
 
 
 class ApiError(Exception):
@@ -91,6 +94,7 @@ _STORE_CODES: Mapping[type[store.StoreError], StatusCode] = {
     store.FailedPrecondition: StatusCode.FAILED_PRECONDITION,
     store.QuotaExceeded: StatusCode.RESOURCE_EXHAUSTED,
     store.Unavailable: StatusCode.UNAVAILABLE,
+    store.LeaseLost: StatusCode.ABORTED,
     store.BlobMissing: StatusCode.DATA_LOSS,
     store.BlobCorrupt: StatusCode.DATA_LOSS,
 }
@@ -116,9 +120,9 @@ def to_status(error: Exception) -> tuple[StatusCode, status_pb2.Status] | None:
                 error_details_pb2.BadRequest(
                     field_violations=[
                         error_details_pb2.BadRequest.FieldViolation(
-                            field=v.field, description=v.message
+                            field=_short(v.field, 200), description=_short(v.message, 300)
                         )
-                        for v in violations
+                        for v in violations[:_MAX_VIOLATIONS]
                     ]
                 )
             )
@@ -128,7 +132,8 @@ def to_status(error: Exception) -> tuple[StatusCode, status_pb2.Status] | None:
         delay.FromMilliseconds(round(error.retry_after_s * 1000))
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     number: int = code.value[0]
-    return code, status_pb2.Status(code=number, message=str(error), details=details)
+    message = _short(str(error), _MAX_MESSAGE)
+    return code, status_pb2.Status(code=number, message=message, details=details)
 
 
 def _violations(error: Exception) -> Sequence[Violation]:
@@ -141,6 +146,10 @@ def _violations(error: Exception) -> Sequence[Violation]:
             return [Violation(f"spec.network.{error.path}", error.message)]
         case _:
             return []
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _packed(

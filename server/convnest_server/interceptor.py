@@ -9,9 +9,10 @@ from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from grpc.aio import ServerInterceptor, ServicerContext
 
-from convnest_server.errors import InternalError, to_status
+from convnest_server.errors import InternalError, InvalidRequest, Violation, to_status
 
 # Requests and responses are whatever messages the method declares.
 Context: TypeAlias = "ServicerContext[Any, Any]"
@@ -35,30 +36,51 @@ class ErrorInterceptor(ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return handler
-        method = handler_call_details.method
-        wrapped: dict[str, Any] = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
-        }
+        method, serializer = handler_call_details.method, handler.response_serializer
+        # Requests are decoded by the guarded call, for gRPC tells one it cannot decode as UNKNOWN.
+        decoded = _Decoded(handler.request_deserializer)
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(
-                _answering(method, handler.unary_unary), **wrapped
+                _answering(method, handler.unary_unary, decoded.one),
+                response_serializer=serializer,
             )
         if handler.stream_unary:
             return grpc.stream_unary_rpc_method_handler(
-                _answering(method, handler.stream_unary), **wrapped
+                _answering(method, handler.stream_unary, decoded.each),
+                response_serializer=serializer,
             )
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(
-                _streaming(method, handler.unary_stream), **wrapped
+                _streaming(method, handler.unary_stream, decoded.one),
+                response_serializer=serializer,
             )
         return handler
 
 
-def _answering(method: str, call: Callable[..., Any]) -> Callable[..., Any]:
+class _Decoded:
+    """Requests from their bytes."""
+
+    def __init__(self, deserialize: Callable[[bytes], Any]) -> None:
+        self._deserialize = deserialize
+
+    def one(self, data: bytes) -> Any:
+        try:
+            return self._deserialize(data)
+        except DecodeError as error:
+            message = f"{len(data):,} bytes that are not the message this method takes"
+            raise InvalidRequest([Violation("", message)]) from error
+
+    async def each(self, parts: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        async for data in parts:
+            yield self.one(data)
+
+
+def _answering(
+    method: str, call: Callable[..., Any], decoded: Callable[[Any], Any]
+) -> Callable[..., Any]:
     async def guarded(request: Any, context: Context) -> Any:
         try:
-            return await call(request, context)
+            return await call(decoded(request), context)
         except (asyncio.CancelledError, grpc.aio.AbortError):
             raise
         except Exception as error:  # noqa: BLE001 (the edge of the process)
@@ -67,10 +89,12 @@ def _answering(method: str, call: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def _streaming(method: str, call: Callable[..., Any]) -> Callable[..., Any]:
+def _streaming(
+    method: str, call: Callable[..., Any], decoded: Callable[[Any], Any]
+) -> Callable[..., Any]:
     async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
         try:
-            async for response in call(request, context):
+            async for response in call(decoded(request), context):
                 yield response
         except (asyncio.CancelledError, grpc.aio.AbortError, GeneratorExit):
             raise

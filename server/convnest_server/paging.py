@@ -7,6 +7,8 @@ from convnest_server.errors import InvalidRequest, Violation
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 500
+#: No cursor of ours is longer than a name.
+_MAX_TOKEN = 200
 
 
 def page_size(asked: int) -> int:
@@ -26,6 +28,8 @@ def decode_token(token: str) -> str:
     if not token:
         return ""
     try:
+        if len(token) > _MAX_TOKEN:
+            raise ValueError(len(token))
         version, _, cursor = base64.b64decode(token, b"-_", validate=True).partition(b":")
         if version != b"1":
             raise ValueError(version)

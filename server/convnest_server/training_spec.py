@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from convnest_api.v1 import jobs_pb2
-from convnest_core import CoreError, SpecError, Summary, network, normalise, summarise
+from convnest_core import CoreError, ShapeError, SpecError, Summary, network, normalise, summarise
 from convnest_store.catalog import DatasetRecord
 from convnest_store.errors import InvalidInput
 from convnest_store.names import check_name
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 
 from convnest_server.errors import InvalidRequest, Violation
 
@@ -71,7 +72,7 @@ def check_train_spec(
     spec["dataset_digest"] = dataset.digest
     if max(dataset.train_counts) < 2:
         check.add("spec.dataset", f"{dataset.name} has one image a class: none is left to validate")
-    summary = _network(MessageToDict(message.network), dataset, spec, check)
+    summary = _network(message.network, dataset, spec, check)
     if check.violations or summary is None:
         raise InvalidRequest(check.violations)
     return CheckedSpec(spec, summary)
@@ -124,9 +125,14 @@ def _fields(message: jobs_pb2.TrainSpec, check: _Checker) -> dict[str, Any]:
 
 
 def _network(
-    described: dict[str, Any], dataset: DatasetRecord, spec: dict[str, Any], check: _Checker
+    message: Struct, dataset: DatasetRecord, spec: dict[str, Any], check: _Checker
 ) -> Summary | None:
     classes, shape = len(dataset.classes), dataset.shape
+    try:
+        described = MessageToDict(message)
+    except ValueError as error:  # JSON knows neither NaN nor infinity
+        check.add("spec.network", f"every number must be finite: {error}")
+        return None
     try:
         spec["network"] = normalise(described, classes=classes)
         module = network(spec["network"], classes=classes)
@@ -134,6 +140,10 @@ def _network(
     except SpecError as error:
         path = f"spec.network.{error.path}" if error.path else "spec.network"
         check.add(path, error.message)
+    except ShapeError as error:
+        # A named network's layers are no part of the request.
+        path = f"spec.network.{error.path}" if "layers" in described else "spec.network"
+        check.add(path, f"{error} (dataset {dataset.name} has images of {shape})")
     except CoreError as error:
-        check.add("spec.network", f"{error} (dataset {dataset.name} has images of {shape})")
+        check.add("spec.network", str(error))
     return None

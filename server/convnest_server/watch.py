@@ -58,7 +58,7 @@ class Watcher:
                     after = event.cursor
                     if event.kind == "state" and JobState(event.data["state"]).final:
                         return
-                if len(page) == _PAGE:
+                if len(page) >= _PAGE:  # of two streams, and gaps count too
                     continue
                 if job.state.final:
                     return

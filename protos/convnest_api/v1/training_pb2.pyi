@@ -315,3 +315,95 @@ class DeleteJobResponse(google.protobuf.message.Message):
     ) -> None: ...
 
 Global___DeleteJobResponse: typing_extensions.TypeAlias = DeleteJobResponse
+
+@typing.final
+class ListNetworksRequest(google.protobuf.message.Message):
+    """Asks what networks there are."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+Global___ListNetworksRequest: typing_extensions.TypeAlias = ListNetworksRequest
+
+@typing.final
+class NetworkOption(google.protobuf.message.Message):
+    """One option of an architecture or a layer."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    DOC_FIELD_NUMBER: builtins.int
+    DEFAULT_JSON_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Its name."""
+    doc: builtins.str
+    """What it means."""
+    default_json: builtins.str
+    """Its default as JSON, or the name of the option whose value it takes; empty where it must be given."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        doc: builtins.str = ...,
+        default_json: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["default_json", b"default_json", "doc", b"doc", "name", b"name"]) -> None: ...
+
+Global___NetworkOption: typing_extensions.TypeAlias = NetworkOption
+
+@typing.final
+class NetworkKind(google.protobuf.message.Message):
+    """An architecture or a layer."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    DOC_FIELD_NUMBER: builtins.int
+    OPTIONS_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """What a spec calls it."""
+    doc: builtins.str
+    """What it is."""
+    @property
+    def options(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___NetworkOption]:
+        """What it may be told."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        doc: builtins.str = ...,
+        options: collections.abc.Iterable[Global___NetworkOption] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["doc", b"doc", "name", b"name", "options", b"options"]) -> None: ...
+
+Global___NetworkKind: typing_extensions.TypeAlias = NetworkKind
+
+@typing.final
+class ListNetworksResponse(google.protobuf.message.Message):
+    """What a spec's `network` may name."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NETWORKS_FIELD_NUMBER: builtins.int
+    LAYERS_FIELD_NUMBER: builtins.int
+    @property
+    def networks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___NetworkKind]:
+        """For {"name": …, "options": {…}}."""
+
+    @property
+    def layers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___NetworkKind]:
+        """For {"layers": [ … ]}."""
+
+    def __init__(
+        self,
+        *,
+        networks: collections.abc.Iterable[Global___NetworkKind] | None = ...,
+        layers: collections.abc.Iterable[Global___NetworkKind] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["layers", b"layers", "networks", b"networks"]) -> None: ...
+
+Global___ListNetworksResponse: typing_extensions.TypeAlias = ListNetworksResponse

@@ -65,6 +65,11 @@ class TrainingServiceStub(object):
                 request_serializer=convnest__api_dot_v1_dot_training__pb2.DeleteJobRequest.SerializeToString,
                 response_deserializer=convnest__api_dot_v1_dot_training__pb2.DeleteJobResponse.FromString,
                 _registered_method=True)
+        self.ListNetworks = channel.unary_unary(
+                '/convnest_api.v1.TrainingService/ListNetworks',
+                request_serializer=convnest__api_dot_v1_dot_training__pb2.ListNetworksRequest.SerializeToString,
+                response_deserializer=convnest__api_dot_v1_dot_training__pb2.ListNetworksResponse.FromString,
+                _registered_method=True)
 
 
 class TrainingServiceServicer(object):
@@ -117,6 +122,13 @@ class TrainingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListNetworks(self, request, context):
+        """Lists what a spec's `network` may name: architectures, and the layers that a list of layers is made of.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrainingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -149,6 +161,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.DeleteJob,
                     request_deserializer=convnest__api_dot_v1_dot_training__pb2.DeleteJobRequest.FromString,
                     response_serializer=convnest__api_dot_v1_dot_training__pb2.DeleteJobResponse.SerializeToString,
+            ),
+            'ListNetworks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNetworks,
+                    request_deserializer=convnest__api_dot_v1_dot_training__pb2.ListNetworksRequest.FromString,
+                    response_serializer=convnest__api_dot_v1_dot_training__pb2.ListNetworksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -314,6 +331,33 @@ class TrainingService(object):
             '/convnest_api.v1.TrainingService/DeleteJob',
             convnest__api_dot_v1_dot_training__pb2.DeleteJobRequest.SerializeToString,
             convnest__api_dot_v1_dot_training__pb2.DeleteJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNetworks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convnest_api.v1.TrainingService/ListNetworks',
+            convnest__api_dot_v1_dot_training__pb2.ListNetworksRequest.SerializeToString,
+            convnest__api_dot_v1_dot_training__pb2.ListNetworksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -121,7 +121,23 @@ _TrainingServiceDeleteJobType = typing_extensions.TypeVar(
     ],
 )
 
-class TrainingServiceStub(typing.Generic[_TrainingServiceCreateTrainingJobType, _TrainingServiceGetJobType, _TrainingServiceListJobsType, _TrainingServiceWatchJobType, _TrainingServiceCancelJobType, _TrainingServiceDeleteJobType]):
+_TrainingServiceListNetworksType = typing_extensions.TypeVar(
+    '_TrainingServiceListNetworksType',
+    grpc.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.ListNetworksRequest,
+        convnest_api.v1.training_pb2.ListNetworksResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.ListNetworksRequest,
+        convnest_api.v1.training_pb2.ListNetworksResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.ListNetworksRequest,
+        convnest_api.v1.training_pb2.ListNetworksResponse,
+    ],
+)
+
+class TrainingServiceStub(typing.Generic[_TrainingServiceCreateTrainingJobType, _TrainingServiceGetJobType, _TrainingServiceListJobsType, _TrainingServiceWatchJobType, _TrainingServiceCancelJobType, _TrainingServiceDeleteJobType, _TrainingServiceListNetworksType]):
     """Training jobs, and the one table that jobs of every kind live in."""
 
     @typing.overload
@@ -149,6 +165,10 @@ class TrainingServiceStub(typing.Generic[_TrainingServiceCreateTrainingJobType, 
         grpc.UnaryUnaryMultiCallable[
             convnest_api.v1.training_pb2.DeleteJobRequest,
             convnest_api.v1.training_pb2.DeleteJobResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            convnest_api.v1.training_pb2.ListNetworksRequest,
+            convnest_api.v1.training_pb2.ListNetworksResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -178,6 +198,10 @@ class TrainingServiceStub(typing.Generic[_TrainingServiceCreateTrainingJobType, 
             convnest_api.v1.training_pb2.DeleteJobRequest,
             convnest_api.v1.training_pb2.DeleteJobResponse,
         ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            convnest_api.v1.training_pb2.ListNetworksRequest,
+            convnest_api.v1.training_pb2.ListNetworksResponse,
+        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     CreateTrainingJob: _TrainingServiceCreateTrainingJobType
@@ -206,6 +230,9 @@ class TrainingServiceStub(typing.Generic[_TrainingServiceCreateTrainingJobType, 
     FAILED_PRECONDITION where it is not final.
     """
 
+    ListNetworks: _TrainingServiceListNetworksType
+    """Lists what a spec's `network` may name: architectures, and the layers that a list of layers is made of."""
+
 TrainingServiceAsyncStub: typing_extensions.TypeAlias = TrainingServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         convnest_api.v1.training_pb2.CreateTrainingJobRequest,
@@ -230,6 +257,10 @@ TrainingServiceAsyncStub: typing_extensions.TypeAlias = TrainingServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         convnest_api.v1.training_pb2.DeleteJobRequest,
         convnest_api.v1.training_pb2.DeleteJobResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.ListNetworksRequest,
+        convnest_api.v1.training_pb2.ListNetworksResponse,
     ],
 ]
 
@@ -291,5 +322,13 @@ class TrainingServiceServicer(metaclass=abc.ABCMeta):
         """Removes a final job's record and events. What it made stays.
         FAILED_PRECONDITION where it is not final.
         """
+
+    @abc.abstractmethod
+    def ListNetworks(
+        self,
+        request: convnest_api.v1.training_pb2.ListNetworksRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[convnest_api.v1.training_pb2.ListNetworksResponse, collections.abc.Awaitable[convnest_api.v1.training_pb2.ListNetworksResponse]]:
+        """Lists what a spec's `network` may name: architectures, and the layers that a list of layers is made of."""
 
 def add_TrainingServiceServicer_to_server(servicer: TrainingServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -39,7 +39,7 @@ class ClassificationServicer(classification_pb2_grpc.ClassificationServiceServic
     ) -> pb.ClassifyResponse:
         version = await self._resolver.resolve(request.model)
         top_k = _top_k(request, version)
-        pictures = _pictures(request, version)
+        fields, pictures = _pictures(request, version)
         remaining_s = context.time_remaining()
         replies = await self._dispatcher.ask(
             model_key(version.model, version.version),
@@ -49,7 +49,10 @@ class ClassificationServicer(classification_pb2_grpc.ClassificationServiceServic
         return pb.ClassifyResponse(
             model=version.model,
             version=version.version,
-            results=[_result(reply, index, version, top_k) for index, reply in enumerate(replies)],
+            results=[
+                _result(reply, field, version, top_k)
+                for field, reply in zip(fields, replies, strict=True)
+            ],
         )
 
 
@@ -60,9 +63,13 @@ def _top_k(request: pb.ClassifyRequest, version: ModelVersion) -> int:
     return min(top_k, len(version.classes))
 
 
-def _pictures(request: pb.ClassifyRequest, version: ModelVersion) -> list[Picture]:
+def _pictures(
+    request: pb.ClassifyRequest, version: ModelVersion
+) -> tuple[list[str], list[Picture]]:
+    """Each picture, and the request's field that holds it: a tensor may hold many."""
     if not request.images:
         raise InvalidRequest([Violation("images", "at least one image, got none")])
+    fields: list[str] = []
     pictures: list[Picture] = []
     for index, image in enumerate(request.images):
         field = f"images[{index}]"
@@ -71,13 +78,17 @@ def _pictures(request: pb.ClassifyRequest, version: ModelVersion) -> list[Pictur
                 if not image.encoded:
                     raise InvalidRequest([Violation(f"{field}.encoded", "it is empty")])
                 pictures.append(Picture(Content.ENCODED, (0, 0, 0), image.encoded))
+                fields.append(f"{field}.encoded")
             case "tensor":
-                pictures += _tensor(image.tensor, version, f"{field}.tensor")
+                rows = _tensor(image.tensor, version, f"{field}.tensor")
+                pictures += rows
+                many = len(image.tensor.shape) == 4
+                fields += [f"{field}.tensor{f'[{row}]' * many}" for row in range(len(rows))]
             case _:
                 raise InvalidRequest([Violation(field, "neither encoded nor tensor is set")])
         if len(pictures) > MAX_IMAGES:
             raise InvalidRequest([Violation("images", f"at most {MAX_IMAGES} images a call")])
-    return pictures
+    return fields, pictures
 
 
 def _tensor(tensor: pb.Tensor, version: ModelVersion, field: str) -> list[Picture]:
@@ -104,14 +115,14 @@ def _tensor(tensor: pb.Tensor, version: ModelVersion, field: str) -> list[Pictur
     ]
 
 
-def _result(reply: Reply, index: int, version: ModelVersion, top_k: int) -> pb.Classification:
+def _result(reply: Reply, field: str, version: ModelVersion, top_k: int) -> pb.Classification:
     match reply.status:
         case Status.OK:
             return _scores(reply, version, top_k)
         case Status.INVALID:
-            raise InvalidRequest([Violation(f"images[{index}]", reply.message)])
+            raise InvalidRequest([Violation(field, reply.message)])
         case Status.POISON:
-            raise PoisonImage(f"images[{index}]: {reply.message}")
+            raise PoisonImage(f"{field}: {reply.message}")
         case Status.UNAVAILABLE:
             raise ModelUnavailable(reply.message)
         case Status.INTERNAL:

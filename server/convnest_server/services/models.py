@@ -4,6 +4,7 @@ import json
 
 from convnest_api.v1 import models_pb2, models_pb2_grpc
 from convnest_store.blobs import BlobStore
+from convnest_store.errors import InvalidInput
 from convnest_store.names import check_alias, check_name
 from convnest_store.registry import Model, ModelReference, ModelRegistry, aliases_key
 
@@ -32,7 +33,8 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     async def GetModel(  # noqa: N802
         self, request: models_pb2.GetModelRequest, _context: Context
     ) -> models_pb2.GetModelResponse:
-        model = await self._blocking.run(self._models.get, request.name)
+        name = check_name(request.name, field="name")
+        model = await self._blocking.run(self._models.get, name)
         return models_pb2.GetModelResponse(model=convert.model(model))
 
     async def ListModels(  # noqa: N802
@@ -58,12 +60,13 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     async def ListModelVersions(  # noqa: N802
         self, request: models_pb2.ListModelVersionsRequest, _context: Context
     ) -> models_pb2.ListModelVersionsResponse:
+        name = check_name(request.name, field="name")
         size = page_size(request.page_size)
         cursor = decode_token(request.page_token) or "0"
         if not cursor.isdecimal():
             raise InvalidRequest([Violation("page_token", "it must be a next_page_token")])
         found = await self._blocking.run(
-            self._models.versions, request.name, before=int(cursor), limit=size + 1
+            self._models.versions, name, before=int(cursor), limit=size + 1
         )
         page = found[:size]
         return models_pb2.ListModelVersionsResponse(
@@ -74,14 +77,20 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     async def SetModelAlias(  # noqa: N802
         self, request: models_pb2.SetModelAliasRequest, _context: Context
     ) -> models_pb2.SetModelAliasResponse:
-        check_name(request.name, field="name")
-        check_alias(request.alias, field="alias")
+        violations = _violations(request.name, request.alias)
+        if request.version < 1:
+            violations.append(Violation("version", f"must be ≥ 1, got {request.version}"))
+        if violations:
+            raise InvalidRequest(violations)
         model = await self._blocking.run(self._point, request.name, request.alias, request.version)
         return models_pb2.SetModelAliasResponse(model=convert.model(model))
 
     async def DeleteModelAlias(  # noqa: N802
         self, request: models_pb2.DeleteModelAliasRequest, _context: Context
     ) -> models_pb2.DeleteModelAliasResponse:
+        violations = _violations(request.name, request.alias)
+        if violations:
+            raise InvalidRequest(violations)
         model = await self._blocking.run(self._point, request.name, request.alias, None)
         return models_pb2.DeleteModelAliasResponse(model=convert.model(model))
 
@@ -95,13 +104,15 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     async def DeleteModel(  # noqa: N802
         self, request: models_pb2.DeleteModelRequest, _context: Context
     ) -> models_pb2.DeleteModelResponse:
-        await self._blocking.run(self._delete, request.name, None)
+        name = check_name(request.name, field="name")
+        await self._blocking.run(self._delete, name, None)
         return models_pb2.DeleteModelResponse()
 
     async def DeleteModelVersion(  # noqa: N802
         self, request: models_pb2.DeleteModelVersionRequest, _context: Context
     ) -> models_pb2.DeleteModelVersionResponse:
-        await self._blocking.run(self._delete, request.name, request.version)
+        name = check_name(request.name, field="name")
+        await self._blocking.run(self._delete, name, request.version)
         return models_pb2.DeleteModelVersionResponse()
 
     def _delete(self, name: str, version: int | None) -> None:
@@ -113,3 +124,13 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
             # First the manifest: a rebuild must not bring back what was deleted.
             self._blobs.delete(record.manifest_key)
             self._blobs.delete(record.weights.key)
+
+
+def _violations(name: str, alias: str) -> list[Violation]:
+    found = []
+    for check, value, field in ((check_name, name, "name"), (check_alias, alias, "alias")):
+        try:
+            check(value, field=field)
+        except InvalidInput as error:
+            found.append(Violation(error.field, error.message))
+    return found

@@ -1,8 +1,10 @@
 """TrainingService."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 
 from convnest_api.v1 import jobs_pb2, training_pb2, training_pb2_grpc
+from convnest_core import Kind, Option, layer_kinds, networks
 from convnest_process.broker import JobHints
 from convnest_store.catalog import DatasetCatalog
 from convnest_store.jobs import Job, JobStore, NewJob
@@ -114,6 +116,34 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     ) -> training_pb2.DeleteJobResponse:
         await self._blocking.run(self._jobs.delete, request.id)
         return training_pb2.DeleteJobResponse()
+
+    async def ListNetworks(  # noqa: N802
+        self, _request: training_pb2.ListNetworksRequest, _context: Context
+    ) -> training_pb2.ListNetworksResponse:
+        return training_pb2.ListNetworksResponse(
+            networks=[_kind(name, kind) for name, kind in networks().items()],
+            layers=[_kind(name, kind) for name, kind in layer_kinds().items()],
+        )
+
+
+def _kind(name: str, kind: Kind) -> training_pb2.NetworkKind:
+    return training_pb2.NetworkKind(
+        name=name,
+        doc=kind.doc,
+        options=[
+            training_pb2.NetworkOption(
+                name=option.name, doc=option.doc, default_json=_default(option)
+            )
+            for option in kind.options
+        ],
+    )
+
+
+def _default(option: Option) -> str:
+    """As JSON, or as the option whose value it takes."""
+    if option.required:
+        return ""
+    return option.like or json.dumps(option.default)
 
 
 def _check_request(request_id: str, priority: int) -> None:
