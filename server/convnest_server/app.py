@@ -108,7 +108,12 @@ def _wired(settings: ServerSettings) -> Iterator[_Parts]:
         redis = {"state": RedisInfo(state, "state"), "queue": RedisInfo(queue, "queue")}
         servicers = Servicers(
             training=TrainingServicer(
-                jobs=jobs, datasets=datasets, hints=hints, watcher=watcher, blocking=blocking
+                jobs=jobs,
+                datasets=datasets,
+                blobs=blobs,
+                hints=hints,
+                watcher=watcher,
+                blocking=blocking,
             ),
             datasets=DatasetServicer(
                 jobs=jobs,

@@ -60,8 +60,8 @@ class ErrorInterceptor(ServerInterceptor):
 class _Decoded:
     """Requests from their bytes."""
 
-    def __init__(self, deserialize: Callable[[bytes], Any]) -> None:
-        self._deserialize = deserialize
+    def __init__(self, deserialize: Callable[[bytes], Any] | None) -> None:
+        self._deserialize = deserialize or bytes
 
     def one(self, data: bytes) -> Any:
         try:

@@ -3,9 +3,9 @@
 import asyncio
 import secrets
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from convnest_store.blobs import Blob, BlobStore
 from convnest_store.errors import QuotaExceeded
@@ -13,6 +13,7 @@ from convnest_store.errors import QuotaExceeded
 from convnest_server.blocking import Blocking
 from convnest_server.errors import InvalidRequest, Overloaded, TooLarge, Violation
 
+T = TypeVar("T")
 _GATHERED = 4 * 2**20
 
 
@@ -32,10 +33,16 @@ class Uploads:
         self._max_bytes, self._at_a_time = max_bytes, at_a_time
         self._running = 0
 
-    async def store(self, chunks: AsyncIterator[bytes], *, announced_bytes: int) -> Blob:
-        """Stores the chunks as one blob; nothing is left where that fails or the caller goes.
+    async def take(
+        self, chunks: AsyncIterator[bytes], *, announced_bytes: int, accept: Callable[[Blob], T]
+    ) -> T:
+        """Stores the chunks as one blob and returns what `accept` makes of it.
 
-        Raises TooLarge, Overloaded, InvalidRequest (nothing sent), QuotaExceeded, Unavailable.
+        A caller who goes before the last chunk leaves nothing; one who goes later has the upload
+        accepted. Nothing is left either where storing or accepting fails.
+        announced_bytes: the file's size, 0 where unknown. Raises TooLarge, Overloaded,
+        InvalidRequest (nothing sent, or not what was announced), QuotaExceeded, Unavailable, and
+        what `accept` raises.
         """
         if announced_bytes > self._max_bytes:
             raise self._too_large(announced_bytes)
@@ -45,19 +52,25 @@ class Uploads:
         try:
             with tempfile.NamedTemporaryFile(dir=self._scratch, prefix="upload-") as file:
                 size = await self._gather(chunks, file)
-                if size == 0:
-                    raise InvalidRequest([Violation("chunk", "the file is empty")])
-                # Shielded: a caller who goes now must not take the scratch file from under the put.
-                key = f"uploads/{secrets.token_hex(16)}"
-                return await asyncio.shield(
-                    self._blocking.run(self._blobs.put_file, key, Path(file.name))
-                )
+                _check_size(size, announced_bytes)
+                accepting = asyncio.create_task(self._accept(Path(file.name), accept))
+                try:
+                    return await asyncio.shield(accepting)
+                except asyncio.CancelledError:
+                    # The scratch file must outlive the put.
+                    await asyncio.wait([accepting])
+                    raise
         finally:
             self._running -= 1
 
-    async def discard(self, blob: Blob) -> None:
-        """Removes what no job will read."""
-        await self._blocking.run(self._blobs.delete, blob.key)
+    async def _accept(self, path: Path, accept: Callable[[Blob], T]) -> T:
+        key = f"uploads/{secrets.token_hex(16)}"
+        blob = await self._blocking.run(self._blobs.put_file, key, path)
+        try:
+            return await self._blocking.run(accept, blob)
+        except BaseException:
+            await self._blocking.run(self._blobs.delete, blob.key)
+            raise
 
     async def _gather(self, chunks: AsyncIterator[bytes], file: IO[bytes]) -> int:
         size, gathered = 0, bytearray()
@@ -83,3 +96,12 @@ class Uploads:
         return TooLarge(
             f"the file has at least {size:,} bytes; at most {self._max_bytes:,} are taken"
         )
+
+
+def _check_size(size: int, announced: int) -> None:
+    if size == 0:
+        raise InvalidRequest([Violation("chunk", "the file is empty")])
+    if announced not in (0, size):
+        # Also a stream that broke off can look like one that ended.
+        message = f"{announced:,} bytes were announced, {size:,} came"
+        raise InvalidRequest([Violation("header.size_bytes", message)])

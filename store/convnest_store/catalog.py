@@ -11,6 +11,7 @@ from convnest_store.blobs import Blob
 from convnest_store.connection import unavailable_as_ours
 from convnest_store.errors import NotFound
 from convnest_store.images import ImageShape
+from convnest_store.names import did_you_mean
 from convnest_store.scripts import StateScripts, key
 
 SCHEMA_VERSION = 1
@@ -70,19 +71,18 @@ class DatasetCatalog:
         with unavailable_as_ours("state"):
             fields = cast(dict[str, str], self._client.hgetall(key("dataset", name)))
         if not fields:
-            raise NotFound(f"dataset {name[:80]} does not exist")
+            near = did_you_mean(name, self._names(limit=1000))
+            raise NotFound(f"dataset {name[:80]} does not exist{near}")
         return DatasetRecord.read(
             json.loads(fields["record"]), created_ms=int(fields["created_ms"])
         )
 
     def list(self, *, after: str = "", limit: int = 50) -> Sequence[DatasetRecord]:
         """By name, at most `limit`, past the name `after`."""
+        names = self._names(after=after, limit=limit)
         with unavailable_as_ours("state"):
-            names = self._client.zrangebylex(
-                key("datasets"), f"({after}" if after else "-", "+", 0, limit
-            )
             pipeline = self._client.pipeline(transaction=False)
-            for name in cast(list[str], names):
+            for name in names:
                 pipeline.hgetall(key("dataset", name))
             records = cast(list[dict[str, str]], pipeline.execute())
         return [
@@ -90,6 +90,13 @@ class DatasetCatalog:
             for fields in records
             if fields
         ]
+
+    def _names(self, *, after: str = "", limit: int) -> Sequence[str]:
+        with unavailable_as_ours("state"):
+            names = self._client.zrangebylex(
+                key("datasets"), f"({after}" if after else "-", "+", 0, limit
+            )
+        return cast(list[str], names)
 
     def delete(self, name: str) -> DatasetRecord:
         """Removes the record and returns it. Raises NotFound, FailedPrecondition (in use)."""

@@ -10,7 +10,7 @@ import redis
 
 from convnest_store.connection import unavailable_as_ours
 from convnest_store.errors import NotFound
-from convnest_store.names import new_job_id
+from convnest_store.names import is_job_id, new_job_id
 from convnest_store.scripts import StateScripts, key
 from convnest_store.states import JobKind, JobState, Wish
 
@@ -151,10 +151,11 @@ class JobStore:
 
     def get(self, job_id: str) -> Job:
         """The record; raises NotFound."""
+        _check_id(job_id)
         with unavailable_as_ours("state"):
             fields = cast(dict[str, str], self._client.hgetall(key("job", job_id)))
         if not fields:
-            raise NotFound(f"job {job_id[:80]} does not exist")
+            raise NotFound(f"job {job_id} does not exist")
         return _read(fields)
 
     def list(
@@ -191,11 +192,13 @@ class JobStore:
 
         Raises NotFound, FailedPrecondition (final already).
         """
+        _check_id(job_id)
         self._scripts.run("cancel_job", job_id)
         return self.get(job_id)
 
     def delete(self, job_id: str) -> None:
         """Removes a final job's record and events. Raises NotFound, FailedPrecondition."""
+        _check_id(job_id)
         self._scripts.run("delete_job", job_id)
 
     # What follows is for the worker that runs the job.
@@ -305,6 +308,12 @@ class JobStore:
         """Re-queues jobs whose lease ran out; returns how many wait now and which were reaped."""
         waiting, *reaped = self._scripts.run("reap_jobs", _milliseconds(lease_s))
         return int(waiting), reaped
+
+
+def _check_id(job_id: str) -> None:
+    """What is no id names no job, and must not become part of a key."""
+    if not is_job_id(job_id):
+        raise NotFound(f"job {job_id[:80]!r} does not exist")
 
 
 def _read(fields: Mapping[str, str]) -> Job:

@@ -12,7 +12,7 @@ from convnest_store.blobs import Blob
 from convnest_store.connection import unavailable_as_ours
 from convnest_store.errors import InvalidInput, NotFound
 from convnest_store.images import ImageShape
-from convnest_store.names import check_alias, check_name
+from convnest_store.names import check_alias, check_name, did_you_mean
 from convnest_store.scripts import StateScripts, key
 
 SCHEMA_VERSION = 1
@@ -138,32 +138,36 @@ class ModelRegistry:
         """Raises NotFound."""
         found = self._models([name])
         if not found:
-            raise NotFound(f"model {name[:80]} does not exist")
+            near = did_you_mean(name, self._names(limit=1000))
+            raise NotFound(f"model {name[:80]} does not exist{near}")
         return found[0]
 
     def list(self, *, after: str = "", limit: int = 50) -> Sequence[Model]:
         """By name, at most `limit`, past the name `after`."""
+        return self._models(self._names(after=after, limit=limit))
+
+    def _names(self, *, after: str = "", limit: int) -> Sequence[str]:
         with unavailable_as_ours("state"):
             names = self._client.zrangebylex(
                 key("models"), f"({after}" if after else "-", "+", 0, limit
             )
-        return self._models(cast(list[str], names))
+        return cast(list[str], names)
 
     def resolve(self, reference: ModelReference) -> ModelVersion:
         """The version meant. Raises NotFound for a model, version or alias that is not there."""
         model = self.get(reference.name)
         if reference.alias is not None:
             if reference.alias not in model.aliases:
-                known = ", ".join(sorted(model.aliases)) or "none"
-                raise NotFound(
-                    f"model {model.name} has no alias {reference.alias} (it has: {known})"
-                )
+                near = did_you_mean(reference.alias, model.aliases)
+                raise NotFound(f"model {model.name} has no alias {reference.alias}{near}")
             version = model.aliases[reference.alias]
         else:
             version = model.latest if reference.version is None else reference.version
         found = self.version(model.name, version)
         if found is None:
-            raise NotFound(f"model {model.name} has no version {version}")
+            raise NotFound(
+                f"model {model.name} has no version {version}; the latest is {model.latest}"
+            )
         return _with_aliases(found, model)
 
     def version(self, name: str, number: int) -> ModelVersion | None:

@@ -21,6 +21,8 @@ PREFIX = "{convnest}:"
 #: A training of 10,000 epochs, with states, fits.
 KEPT_EVENTS = 20_000
 TRIMMED_EVENTS = 500
+#: Of one model; they travel with it in every answer.
+MAX_ALIASES = 100
 
 _REFUSALS: dict[str, type[StoreError]] = {
     "NOT_FOUND": NotFound,
@@ -78,5 +80,5 @@ def _constants() -> str:
     )
     return (
         f"local TRANSITIONS = {{{', '.join(rows)}}}\n"
-        f"local KEPT_CAP, TRIMMED_CAP = {KEPT_EVENTS}, {TRIMMED_EVENTS}"
+        f"local KEPT_CAP, TRIMMED_CAP, MAX_ALIASES = {KEPT_EVENTS}, {TRIMMED_EVENTS}, {MAX_ALIASES}"
     )

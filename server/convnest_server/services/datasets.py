@@ -1,7 +1,6 @@
 """DatasetService."""
 
-import difflib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import numpy as np
 from convnest_api.v1 import datasets_pb2, datasets_pb2_grpc, jobs_pb2
@@ -13,7 +12,7 @@ from convnest_store.datasets import Dataset, LabelArray
 from convnest_store.errors import AlreadyExists, InvalidInput, NotFound
 from convnest_store.images import ImageShape, encode_png
 from convnest_store.jobs import Job, JobStore, NewJob
-from convnest_store.names import check_name
+from convnest_store.names import check_name, did_you_mean
 from convnest_store.states import JobKind
 
 from convnest_server import convert
@@ -21,6 +20,7 @@ from convnest_server.blocking import Blocking
 from convnest_server.errors import InvalidRequest, Violation
 from convnest_server.interceptor import Context
 from convnest_server.paging import decode_token, encode_token, page_size
+from convnest_server.request_ids import request_id_violations
 from convnest_server.uploads import Uploads
 
 _FORMATS = ("npz", "zip")
@@ -51,28 +51,19 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
         header = await _header(request_iterator)
         shape = _check_header(header)
         await self._blocking.run(self._check_free, header.name)
-        upload = await self._uploads.store(
-            _chunks(request_iterator), announced_bytes=header.size_bytes
+
+        def accept(upload: Blob) -> Job:
+            return self._create(header.name, format=header.format, shape=shape, upload=upload)
+
+        job = await self._uploads.take(
+            _chunks(request_iterator), announced_bytes=header.size_bytes, accept=accept
         )
-        try:
-            job = await self._blocking.run(
-                self._create, header.name, format=header.format, shape=shape, upload=upload
-            )
-        except BaseException:
-            await self._uploads.discard(upload)
-            raise
         return datasets_pb2.UploadDatasetResponse(job=convert.job(job))
 
     async def ImportDataset(  # noqa: N802
         self, request: datasets_pb2.ImportDatasetRequest, _context: Context
     ) -> datasets_pb2.ImportDatasetResponse:
-        check_name(request.name, field="name")
-        if request.builtin not in BUILTINS:
-            near = difflib.get_close_matches(request.builtin, BUILTINS, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            known = ", ".join(sorted(BUILTINS))
-            message = f"must be one of {known}, got {request.builtin[:80]!r}{hint}"
-            raise InvalidRequest([Violation("builtin", message)])
+        _check_import(request)
         job = await self._blocking.run(
             self._create, request.name, builtin=request.builtin, request_id=request.request_id
         )
@@ -111,7 +102,8 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
     async def GetDataset(  # noqa: N802
         self, request: datasets_pb2.GetDatasetRequest, _context: Context
     ) -> datasets_pb2.GetDatasetResponse:
-        record = await self._blocking.run(self._datasets.get, request.name)
+        name = check_name(request.name, field="name")
+        record = await self._blocking.run(self._datasets.get, name)
         return datasets_pb2.GetDatasetResponse(dataset=convert.dataset(record))
 
     async def ListDatasets(  # noqa: N802
@@ -130,9 +122,7 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
     async def SampleDataset(  # noqa: N802
         self, request: datasets_pb2.SampleDatasetRequest, _context: Context
     ) -> datasets_pb2.SampleDatasetResponse:
-        if not 1 <= request.count <= _MAX_SAMPLES:
-            message = f"must be ≥ 1 and ≤ {_MAX_SAMPLES}, got {request.count}"
-            raise InvalidRequest([Violation("count", message)])
+        _check_sample(request)
         images = await self._blocking.run(self._sample, request)
         return datasets_pb2.SampleDatasetResponse(images=images)
 
@@ -155,7 +145,8 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
     async def DeleteDataset(  # noqa: N802
         self, request: datasets_pb2.DeleteDatasetRequest, _context: Context
     ) -> datasets_pb2.DeleteDatasetResponse:
-        await self._blocking.run(self._delete, request.name)
+        name = check_name(request.name, field="name")
+        await self._blocking.run(self._delete, name)
         return datasets_pb2.DeleteDatasetResponse()
 
     def _delete(self, name: str) -> None:
@@ -182,13 +173,40 @@ async def _chunks(parts: AsyncIterator[datasets_pb2.UploadDatasetRequest]) -> As
         yield part.chunk
 
 
+def _check_import(request: datasets_pb2.ImportDatasetRequest) -> None:
+    violations = [*_name_violations(request.name, field="name")]
+    if request.builtin not in BUILTINS:
+        known, near = ", ".join(sorted(BUILTINS)), did_you_mean(request.builtin, BUILTINS)
+        message = f"must be one of {known}, got {request.builtin[:80]!r}{near}"
+        violations.append(Violation("builtin", message))
+    violations += request_id_violations(request.request_id)
+    if violations:
+        raise InvalidRequest(violations)
+
+
+def _check_sample(request: datasets_pb2.SampleDatasetRequest) -> None:
+    violations = [*_name_violations(request.name, field="name")]
+    if request.split not in datasets_pb2.DatasetSplit.values():
+        violations.append(Violation("split", f"must be TRAIN or TEST, got {request.split}"))
+    if not 1 <= request.count <= _MAX_SAMPLES:
+        message = f"must be ≥ 1 and ≤ {_MAX_SAMPLES}, got {request.count}"
+        violations.append(Violation("count", message))
+    if violations:
+        raise InvalidRequest(violations)
+
+
+def _name_violations(name: str, *, field: str) -> Iterator[Violation]:
+    try:
+        check_name(name, field=field)
+    except InvalidInput as error:
+        yield Violation(field, error.message)
+
+
 def _check_header(header: datasets_pb2.UploadHeader) -> ImageShape | None:
-    violations = []
+    violations = [*_name_violations(header.name, field="header.name")]
     shape = None
     try:
-        check_name(header.name, field="header.name")
-        if header.HasField("shape"):
-            shape = _shape(header.shape)
+        shape = _shape(header.shape) if header.HasField("shape") else None
     except InvalidInput as error:
         violations.append(Violation(error.field, error.message))
     if header.format not in _FORMATS:

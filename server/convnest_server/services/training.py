@@ -3,11 +3,15 @@
 import json
 from collections.abc import AsyncIterator, Sequence
 
+import structlog
 from convnest_api.v1 import jobs_pb2, training_pb2, training_pb2_grpc
 from convnest_core import Kind, Option, layer_kinds, networks
 from convnest_process.broker import JobHints
+from convnest_store.blobs import BlobStore
 from convnest_store.catalog import DatasetCatalog
+from convnest_store.errors import StoreError
 from convnest_store.jobs import Job, JobStore, NewJob
+from convnest_store.scaffolding import remove_scaffolding
 from convnest_store.states import JobKind, JobState
 
 from convnest_server import convert
@@ -15,8 +19,11 @@ from convnest_server.blocking import Blocking
 from convnest_server.errors import InvalidRequest, Violation
 from convnest_server.interceptor import Context
 from convnest_server.paging import decode_token, encode_token, page_size
+from convnest_server.request_ids import request_id_violations
 from convnest_server.training_spec import CheckedSpec, check_train_spec
 from convnest_server.watch import Watcher
+
+log = structlog.get_logger(__name__)
 
 _STATES = {number: state for state, number in convert.STATES.items()}
 
@@ -29,11 +36,12 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
         *,
         jobs: JobStore,
         datasets: DatasetCatalog,
+        blobs: BlobStore,
         hints: JobHints,
         watcher: Watcher,
         blocking: Blocking,
     ) -> None:
-        self._jobs, self._datasets, self._hints = jobs, datasets, hints
+        self._jobs, self._datasets, self._blobs, self._hints = jobs, datasets, blobs, hints
         self._watcher, self._blocking = watcher, blocking
 
     async def CreateTrainingJob(  # noqa: N802
@@ -62,8 +70,13 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     def _create(
         self, request: training_pb2.CreateTrainingJobRequest
     ) -> tuple[CheckedSpec, Job | None]:
-        _check_request(request.request_id, request.priority)
-        checked = check_train_spec(request.spec, self._datasets.get)
+        violations = _violations(request.request_id, request.priority)
+        try:
+            checked = check_train_spec(request.spec, self._datasets.get)
+        except InvalidRequest as error:
+            raise InvalidRequest([*violations, *error.violations]) from error
+        if violations:
+            raise InvalidRequest(violations)
         if request.validate_only:
             return checked, None
         new = NewJob(
@@ -108,8 +121,17 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
     async def CancelJob(  # noqa: N802
         self, request: training_pb2.CancelJobRequest, _context: Context
     ) -> training_pb2.CancelJobResponse:
-        job = await self._blocking.run(self._jobs.cancel, request.id)
+        job = await self._blocking.run(self._cancel, request.id)
         return training_pb2.CancelJobResponse(job=convert.job(job))
+
+    def _cancel(self, job_id: str) -> Job:
+        job = self._jobs.cancel(job_id)
+        if job.state.final:  # no worker will clean up after it
+            try:
+                remove_scaffolding(job, self._blobs)
+            except StoreError as error:
+                log.warning("leftovers stay for gc", job_id=job_id, error=str(error))
+        return job
 
     async def DeleteJob(  # noqa: N802
         self, request: training_pb2.DeleteJobRequest, _context: Context
@@ -146,18 +168,22 @@ def _default(option: Option) -> str:
     return option.like or json.dumps(option.default)
 
 
-def _check_request(request_id: str, priority: int) -> None:
-    violations = []
-    if len(request_id) > 64:
-        violations.append(Violation("request_id", f"at most 64 characters, got {len(request_id)}"))
+def _violations(request_id: str, priority: int) -> list[Violation]:
+    violations = [*request_id_violations(request_id)]
     if not -100 <= priority <= 100:
         violations.append(Violation("priority", f"must be ≥ -100 and ≤ 100, got {priority}"))
-    if violations:
-        raise InvalidRequest(violations)
+    return violations
 
 
 def _states(numbers: Sequence[jobs_pb2.JobState.ValueType]) -> list[JobState]:
-    unknown = [number for number in numbers if number not in _STATES]
+    """None of them for any state."""
+    unknown = [
+        Violation(f"states[{index}]", f"must be a state, got {number}")
+        for index, number in enumerate(numbers)
+        if number and number not in _STATES
+    ]
     if unknown:
-        raise InvalidRequest([Violation("states", f"{unknown[0]} is no state to filter by")])
+        raise InvalidRequest(unknown)
+    if jobs_pb2.JOB_STATE_UNSPECIFIED in numbers:
+        return []
     return [_STATES[number] for number in numbers]

@@ -16,6 +16,7 @@ from convnest_store.blobs import Blob, BlobStore
 from convnest_store.catalog import DatasetCatalog
 from convnest_store.errors import AlreadyExists, LeaseLost, StoreError, Unavailable
 from convnest_store.jobs import Failure, Job, JobStore, Json, Lease
+from convnest_store.scaffolding import remove_scaffolding
 from convnest_store.states import JobKind, JobState, Wish
 
 from convnest_worker.child import ChildProcess, Message, describe_exit
@@ -273,11 +274,7 @@ class Supervision:
 
     def _remove_scaffolding(self, job: Job) -> None:
         """Checkpoints and the upload are needed no more; what is missed here, `gc` collects."""
-        blobs = self._stores.blobs
         try:
-            for info in list(blobs.list(f"checkpoints/{job.id}-")):
-                blobs.delete(info.key)
-            if job.spec.get("upload"):
-                blobs.delete(job.spec["upload"]["key"])
+            remove_scaffolding(job, self._stores.blobs)
         except StoreError as error:
             self._log.warning("leftovers stay for gc", error=str(error))

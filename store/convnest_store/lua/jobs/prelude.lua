@@ -1,4 +1,4 @@
--- What every job script shares. The host prepends TRANSITIONS (from states.py), KEPT_CAP and TRIMMED_CAP.
+-- What every job script shares. The host prepends TRANSITIONS (from states.py), KEPT_CAP, TRIMMED_CAP and MAX_ALIASES.
 -- All keys carry one hash tag, so that they lie in one slot of a Redis cluster.
 
 local PREFIX = '{convnest}:'

@@ -12,6 +12,9 @@ else
   if redis.call('HEXISTS', key('model', model, 'versions'), version) == 0 then
     return fail('NOT_FOUND', 'model ' .. model .. ' has no version ' .. version)
   end
+  if redis.call('HLEN', aliases) >= MAX_ALIASES and redis.call('HEXISTS', aliases, alias) == 0 then
+    return fail('QUOTA_EXCEEDED', 'model ' .. model .. ' has ' .. MAX_ALIASES .. ' aliases already; remove one first')
+  end
   redis.call('HSET', aliases, alias, version)
 end
 return {'OK', unpack(redis.call('HGETALL', aliases))}
