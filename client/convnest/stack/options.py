@@ -38,6 +38,8 @@ class StackOptions(BaseSettings):
     """A Redis of your own for records (`redis://`, `unix://`); none is started for this role."""
     queue_url: str | None = None
     """A Redis of your own for queues; none is started for this role."""
+    blob_url: str | None = None
+    """Where datasets and weights lie instead of the data directory (`s3://bucket/path`)."""
     runtime_dir: Annotated[Path, AfterValidator(_absolute)] | None = None
     """Where the private directory of the sockets is made; its path must be short."""
     ready_timeout_s: float = Field(default=60.0, gt=0)

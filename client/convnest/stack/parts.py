@@ -132,7 +132,7 @@ def _environment(place: Place, name: str) -> Mapping[str, str]:
     return {
         "CONVNEST_STATE_URL": place.state_url,
         "CONVNEST_QUEUE_URL": place.queue_url,
-        "CONVNEST_BLOB_URL": str(place.options.data_dir / "blobs"),
+        "CONVNEST_BLOB_URL": place.options.blob_url or str(place.options.data_dir / "blobs"),
         "CONVNEST_RUNTIME_DIR": str(scratch),
         "CONVNEST_PARENT_FD": str(place.parent_fd),
         "PYTHONUNBUFFERED": "1",
