@@ -1,9 +1,15 @@
 """The two journeys of the design, over a real Redis, a real Celery worker and a real channel."""
 
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import convnest
+import pytest
 from support.processes import Fleet
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 
 def test_digits_are_ingested_trained_on_and_classified(fleet: Fleet) -> None:
@@ -20,3 +26,24 @@ def test_digits_are_ingested_trained_on_and_classified(fleet: Fleet) -> None:
         answer.label == sample.label for answer, sample in zip(answers, samples, strict=True)
     )
     assert right >= 8
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
+def test_the_documented_job_files_are_accepted(fleet: Fleet, example: Path) -> None:
+    fleet.start_server()
+    fleet.start_worker()
+    with convnest.connect(fleet.address) as client:
+        client.datasets.add("digits", builtin="digits").wait()
+        command = [sys.executable, "-m", "convnest.cli", "--server", fleet.address]
+        subprocess.run([*command, "train", "-f", str(example), "--validate-only"], check=True)
+
+
+def test_the_networks_that_are_listed_can_be_trained(fleet: Fleet) -> None:
+    fleet.start_server()
+    fleet.start_worker()
+    with convnest.connect(fleet.address) as client:
+        client.datasets.add("digits", builtin="digits").wait()
+        for kind in client.networks().networks:
+            spec = convnest.TrainSpec(dataset="digits", network=kind.name, model="any")
+            _, layers = client.jobs.validate(spec)
+            assert layers[-1].output_shape == (10,)
