@@ -57,6 +57,7 @@ from convnest.job_types import (
 )
 from convnest.jobs import Job, Jobs
 from convnest.models import Model, Models, ModelVersion, Preprocessing
+from convnest.networks import NetworkKind, NetworkOption, Networks
 from convnest.system import ModelInstance, QueueStatus, RedisStatus, Status, WorkerStatus
 
 __version__ = _version("convnest")
@@ -97,6 +98,9 @@ __all__ = [
     "ModelInstance",
     "ModelVersion",
     "Models",
+    "NetworkKind",
+    "NetworkOption",
+    "Networks",
     "NotFound",
     "Preprocessing",
     "Progress",

@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final
 
-from convnest_api.v1 import jobs_pb2, system_pb2, system_pb2_grpc
+from convnest_api.v1 import (
+    jobs_pb2,
+    system_pb2,
+    system_pb2_grpc,
+    training_pb2,
+    training_pb2_grpc,
+)
 
 from convnest.classifying import Classification, classify
 from convnest.connection import Connection, default_address
@@ -15,6 +21,7 @@ from convnest.images import ImageLike
 from convnest.job_types import TrainSpec
 from convnest.jobs import Job, Jobs
 from convnest.models import Models
+from convnest.networks import Networks, networks_from_proto
 from convnest.system import Status, status_from_proto
 
 _CLASSIFY_TIMEOUT_S: Final = 30.0
@@ -91,6 +98,12 @@ class Client:
         ResourceExhausted where too many wait already; Unavailable where no worker can answer.
         """
         return classify(self._connection, model, images, top_k=top_k, timeout_s=timeout_s)
+
+    def networks(self) -> Networks:
+        """The networks and layers that a job may name, with their options."""
+        stub = training_pb2_grpc.TrainingServiceStub(self._connection.channel)
+        request = training_pb2.ListNetworksRequest()
+        return networks_from_proto(self._connection.call(stub.ListNetworks, request))
 
     def status(self) -> Status:
         """What works and what is busy."""

@@ -24,7 +24,7 @@ _CLOSE_TIMEOUT_S: Final = 1.0
 # request_id. The channel retries them, with jitter, while the server is away.
 _RETRIED: Final = {
     "DatasetService": ("GetDataset", "ListDatasets", "SampleDataset", "ImportDataset"),
-    "TrainingService": ("CreateTrainingJob", "GetJob", "ListJobs"),
+    "TrainingService": ("CreateTrainingJob", "GetJob", "ListJobs", "ListNetworks"),
     "ModelService": (
         "GetModel",
         "ListModels",

@@ -10,6 +10,7 @@ from convnest.cli import datasets, jobs, models
 from convnest.cli.classify import classify
 from convnest.cli.demo import demo
 from convnest.cli.doctor import doctor
+from convnest.cli.networks import networks
 from convnest.cli.system import gc, status
 from convnest.cli.training import train
 from convnest.cli.up import up
@@ -31,6 +32,7 @@ def build_app() -> typer.Typer:
     app.callback()(_root)
     app.command(rich_help_panel=_WORK)(train)
     app.command(rich_help_panel=_WORK)(classify)
+    app.command(rich_help_panel=_WORK)(networks)
     app.add_typer(datasets.app, name="dataset", rich_help_panel=_WORK)
     app.add_typer(jobs.app, name="jobs", rich_help_panel=_WORK)
     app.add_typer(models.app, name="models", rich_help_panel=_WORK)

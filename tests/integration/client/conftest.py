@@ -327,6 +327,22 @@ class FakeTraining(training_pb2_grpc.TrainingServiceServicer):
         del self.world.jobs[request.id]
         return training_pb2.DeleteJobResponse()
 
+    def ListNetworks(
+        self, request: training_pb2.ListNetworksRequest, context: grpc.ServicerContext
+    ) -> training_pb2.ListNetworksResponse:
+        self.world.saw(request, context)
+        option = training_pb2.NetworkOption(
+            name="activation", doc="after each layer", default_json='"relu"'
+        )
+        size = training_pb2.NetworkOption(name="size", doc="side of the window")
+        return training_pb2.ListNetworksResponse(
+            networks=[training_pb2.NetworkKind(name="lenet", doc="LeNet-5", options=[option])],
+            layers=[
+                training_pb2.NetworkKind(name="relu", doc="max(0, x)"),
+                training_pb2.NetworkKind(name="max_pool", doc="largest", options=[size]),
+            ],
+        )
+
     def _job(self, job_id: str, context: grpc.ServicerContext) -> jobs_pb2.Job:
         return self.world.jobs.get(job_id) or NOT_FOUND.abort(context)
 

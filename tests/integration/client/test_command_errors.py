@@ -195,6 +195,12 @@ def test_a_wrong_value_in_a_job_file_is_named(fail: Fail, tmp_path: Path) -> Non
     )
 
 
+def test_an_unknown_network_is_told_with_those_there_are(fail: Fail) -> None:
+    assert fail("networks", "lent") == (
+        "no network or layer 'lent'; there are lenet, relu, max_pool"
+    )
+
+
 def test_an_option_needs_a_network_by_name(fail: Fail, tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text("dataset: digits\nnetwork: [relu]\nmodel: m\n")

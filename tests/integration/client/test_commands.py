@@ -183,6 +183,18 @@ def test_the_state_of_the_whole_is_shown(run: Run) -> None:
     assert re.search(r"digits-lenet:1 +ready +17", text)
 
 
+def test_networks_and_layers_are_listed_with_their_options(
+    run: Run, run_json: Callable[..., Any]
+) -> None:
+    text = run("networks")
+    assert re.search(r'lenet  LeNet-5\n +activation += "relu" +after each layer', text)
+    assert re.search(r"max_pool  largest\n +size +needed +side of the window", text)
+    assert "lenet" not in run("networks", "relu")
+    assert run_json("networks")["networks"][0]["options"] == [
+        {"name": "activation", "doc": "after each layer", "default": '"relu"'}
+    ]
+
+
 def test_garbage_is_collected_and_models_brought_back(world: FakeConvNest, run: Run) -> None:
     assert run("gc", "--dry-run").splitlines()[-1] == "would delete 2 files, 4.1 kB; kept 7"
     assert run("gc").splitlines()[-1] == "deleted 2 files, 4.1 kB; kept 7"
