@@ -33,12 +33,12 @@ class _Checker:
         self.violations: list[Violation] = []
 
     def number(
-        self, field: str, value: float, low: float, high: float, *, open_low: bool = False
+        self, field: str, value: float, low: float, high: float, *, but: float = math.nan
     ) -> float:
-        inside = low < value <= high if open_low else low <= value <= high
-        if not inside or not math.isfinite(value):
-            sign = ">" if open_low else "≥"
-            self.add(field, f"must be {sign} {low:g} and ≤ {high:g}, got {value:g}")
+        """A number from low to high, `but` (one of the two) excepted."""
+        if not low <= value <= high or value == but:
+            least, most = ">" if low == but else "≥", "<" if high == but else "≤"
+            self.add(field, f"must be {least} {low} and {most} {high}, got {value}")
         return value
 
     def choice(self, field: str, value: str, allowed: tuple[str, ...]) -> str:
@@ -104,10 +104,10 @@ def _fields(message: jobs_pb2.TrainSpec, check: _Checker) -> dict[str, Any]:
                 tuned("learning_rate", 0.02),
                 0,
                 1000,
-                open_low=True,
+                but=0,
             ),
             "momentum": check.number(
-                "spec.optimizer.momentum", tuned("momentum", 0.9), 0, math.nextafter(1, 0)
+                "spec.optimizer.momentum", tuned("momentum", 0.9), 0, 1, but=1
             ),
             "weight_decay": check.number(
                 "spec.optimizer.weight_decay", tuned("weight_decay", 1e-4), 0, 10
