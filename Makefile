@@ -1,5 +1,8 @@
 # The commands a person needs. CI runs the same ones.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+# The first of these that runs and is of a version that we support.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
+            $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && \
+            echo $$p && break; done)
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
@@ -15,8 +18,8 @@ help: ## list the commands
 setup: $(VENV)/.installed ## make .venv from requirements.lock
 
 $(VENV)/.installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
-	  { echo "ConvNest needs Python 3.11 or 3.12; name one: make PYTHON=python3.12" >&2; exit 1; }
+	@test -n "$(PYTHON)" || \
+	  { echo "ConvNest needs Python 3.11 or 3.12; name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@echo "Making $(VENV) from requirements.lock (once, about a minute) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install -qq --require-hashes --requirement requirements.lock
