@@ -33,6 +33,8 @@ class WorkerSettings(ProcessSettings):
     """A model process whose worker gives no sign of life for so long is replaced elsewhere."""
     serving_idle_s: float = Field(default=300.0, gt=0)
     """A model nobody asked for so long leaves memory."""
+    serving_stall_s: float = Field(default=30.0, gt=1.5)
+    """A model process that tells nothing for so long, as it does between batches, is replaced."""
     serving_memory_bytes: int | None = Field(default=None, gt=0)
     """What model processes may use together; default: half of what the machine or cgroup has."""
     serving_batch: int = Field(default=64, ge=1, le=4096)

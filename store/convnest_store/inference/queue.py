@@ -5,13 +5,14 @@ it, and leaves that with its reply. When an instance ends, what it had in flight
 request to run alone. Losing this Redis loses only what servers still hold and send again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
 import redis
 
 from convnest_store.connection import unavailable_as_ours
+from convnest_store.errors import LeaseLost
 from convnest_store.inference.wire import Reply, Status
 from convnest_store.scripts import PREFIX, ScriptLoader
 
@@ -59,13 +60,9 @@ class InferenceQueue:
         """Queues packed requests; returns how many fitted within the limits, the first ones."""
         return int(self._run("push", model, limits.requests, limits.size_bytes, *requests))
 
-    def forget(self, callers: Iterable[bytes]) -> None:
-        """Drops requests whose callers have gone, if no batch has them yet."""
-        with unavailable_as_ours("queue"):
-            pipeline = self._client.pipeline(transaction=True)
-            pipeline.sadd(f"{PREFIX}gone", *callers)
-            pipeline.pexpire(f"{PREFIX}gone", _REPLIES_KEPT_MS)
-            pipeline.execute()
+    def forget(self, callers: Mapping[bytes, int]) -> None:
+        """Drops requests whose callers have gone, if no batch has them yet; {caller: deadline}."""
+        self._run("forget", *(part for item in callers.items() for part in reversed(item)))
 
     def receive(self, server: bytes, *, timeout_s: float, at_most: int = 256) -> list[bytes]:
         """Waits for reply messages; returns all there are, or none at the timeout."""
@@ -82,7 +79,10 @@ class InferenceQueue:
     def take(
         self, model: str, instance: str, *, max_requests: int, max_bytes: int, timeout_s: float
     ) -> tuple[int, list[bytes]]:
-        """Waits for requests and moves them in flight; returns Redis' time (ms) and them."""
+        """Waits for requests and moves them in flight; returns Redis' time (ms) and them.
+
+        Raises LeaseLost while the instance holds no slot.
+        """
         script = self._scripts("take")
         args: list[str | int] = [model, instance, max_requests, max_bytes]
         with unavailable_as_ours("queue"):
@@ -96,6 +96,8 @@ class InferenceQueue:
             if isinstance(answer, Exception):
                 raise answer
         now_ms, *items = answer
+        if not now_ms:
+            raise LeaseLost(f"{instance} holds no slot of {model}")
         return int(now_ms), items
 
     def answer(self, instance: str, replies: Mapping[bytes, Sequence[Reply]]) -> None:
@@ -115,24 +117,28 @@ class InferenceQueue:
         """Takes one of the model version's serving slots, if one is free."""
         return bool(self._run("claim_slot", model, slots, instance, round(lease_s * 1000)))
 
-    def beat_slots(self, instances: Mapping[str, str], *, lease_s: float) -> frozenset[str]:
+    def beat_slots(
+        self, instances: Mapping[str, str], *, slots: int, lease_s: float
+    ) -> frozenset[str]:
         """Renews the slots of `{instance: model}`; returns instances that have lost theirs."""
         flat = [part for instance, model in instances.items() for part in (model, instance)]
-        lost = cast(list[bytes], self._run("beat_slots", round(lease_s * 1000), *flat))
+        lost = cast(list[bytes], self._run("beat_slots", round(lease_s * 1000), slots, *flat))
         return frozenset(name.decode() for name in lost)
 
-    def release_slot(self, model: str, instance: str) -> None:
-        """Gives the slot back."""
-        self._run("release_slot", model, instance)
+    def return_flight(
+        self, model: str, instance: str, why: Literal["crashed", "lost"]
+    ) -> tuple[int, int]:
+        """The end of an instance: frees its slot and returns what it had taken.
 
-    def return_flight(self, instance: str, why: Literal["crashed", "lost"]) -> tuple[int, int]:
-        """Returns what an ended instance had taken; counts of requests returned and refused."""
-        returned, refused = cast(list[int], self._run("return_flight", instance, why))
+        Counts of requests returned and refused.
+        """
+        returned, refused = cast(list[int], self._run("return_flight", model, instance, why))
         return returned, refused
 
-    def find_lost(self) -> Sequence[str]:
-        """Instances whose worker is gone and whose requests nobody has returned."""
-        return [name.decode() for name in cast(list[bytes], self._run("find_lost"))]
+    def find_lost(self) -> Mapping[str, str]:
+        """`{instance: model}` whose worker is gone and whose requests nobody has returned."""
+        flat = [name.decode() for name in cast(list[bytes], self._run("find_lost"))]
+        return dict(zip(flat[::2], flat[1::2], strict=True))
 
     def refuse_all(self, model: str, status: Status, message: str) -> int:
         """Answers everything that waits for a model version with one refusal."""

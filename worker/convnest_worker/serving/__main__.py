@@ -14,7 +14,7 @@ from convnest_core import CoreError, keep_freed_memory, single_blas_thread
 from convnest_process.logs import configure_logs
 from convnest_store.blobs import blob_store
 from convnest_store.connection import connect
-from convnest_store.errors import StoreError, Unavailable
+from convnest_store.errors import LeaseLost, StoreError, Unavailable
 from convnest_store.inference import InferenceQueue, Reply, Request, model_key
 from convnest_store.registry import ModelVersion
 
@@ -68,10 +68,15 @@ def _serve(
                 _send(queue, instance, requests, model.answer(requests))
                 images += len(items)
         except Unavailable as error:
-            # What was in flight is sent again by its server, which still holds it.
+            # What was in flight comes again: from there, or from its server, which still holds it.
             log.warning("queue Redis away", error=str(error))
             time.sleep(_RETRY_S)
-        if images and time.monotonic() - told > _WAIT_S:
+        except LeaseLost as error:
+            # A restart of Redis forgot us until our worker's next beat, or another one took over.
+            log.info("waits for its slot", error=str(error))
+            time.sleep(_RETRY_S)
+        if time.monotonic() - told > _WAIT_S:
+            # Also where there were none: this is the sign of life.
             channel.send({"images": images})
             images, told = 0, time.monotonic()
 

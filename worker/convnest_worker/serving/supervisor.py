@@ -1,4 +1,8 @@
-"""Keeps one process per wanted model version: claims, loads, restarts, returns, unloads."""
+"""Keeps one process per wanted model version: claims, loads, restarts, returns, unloads.
+
+Nothing here waits for a process: one that is asked to go leaves over several ticks, and all the
+while the slots of the others are renewed.
+"""
 
 import threading
 import time
@@ -17,6 +21,8 @@ from convnest_worker.serving.instance import Instance, new_name
 from convnest_worker.settings import WorkerSettings
 
 _TICK_S = 0.5
+#: Between two ticks at least, however often it is woken.
+_PAUSE_S = 0.02
 _STOP_S = 3.0
 _MAX_BACK_OFF_S = 30.0
 #: A Python process with NumPy, before it has a model.
@@ -29,7 +35,7 @@ log = structlog.get_logger(__name__)
 class _Trouble:
     """Why a model version is not served now, and when to try again."""
 
-    version: ModelVersion | None
+    version: ModelVersion
     reason: str
     times: int
     retry_at: float
@@ -50,6 +56,7 @@ class ServingSupervisor:
         self._queue, self._waker, self._models, self._settings = queue, waker, models, settings
         self._budget = settings.serving_memory_bytes or memory_bytes() // 2
         self._instances: dict[str, Instance] = {}
+        self._leaving: list[Instance] = []
         self._trouble: dict[str, _Trouble] = {}
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="serving", daemon=True)
@@ -60,27 +67,22 @@ class ServingSupervisor:
         self._thread.start()
         self._listener.start()
 
-    def stop(self) -> None:
-        """Lets each process finish its batch, returns what is left, gives the slots back."""
+    def begin_stop(self) -> None:
+        """Each process finishes its batch, what is left is returned, slots are given back."""
         self._stopping.set()
         self._wake.set()
-        self._thread.join(timeout=2)
-        instances = list(self._instances.items())
-        for _, instance in instances:
-            instance.child.send({"wish": "stop"})
-        deadline = time.monotonic() + _STOP_S
-        for key, instance in instances:
-            while not instance.ended and time.monotonic() < deadline:
-                time.sleep(0.02)
-                instance.read_messages()
-            self._retire(key, instance)
+
+    def stop(self) -> None:
+        """Waits until that is done."""
+        self.begin_stop()
+        self._thread.join(timeout=_STOP_S + 2)
 
     def presence(self) -> Sequence[ModelPresence]:
         """What is in memory, and what cannot be."""
         troubled = [
             ModelPresence(t.version.model, t.version.version, "UNAVAILABLE", t.reason, 0, 0)
             for key, t in list(self._trouble.items())
-            if t.version is not None and key not in self._instances
+            if key not in self._instances
         ]
         return [instance.presence() for instance in list(self._instances.values())] + troubled
 
@@ -102,29 +104,64 @@ class ServingSupervisor:
             except Unavailable as error:
                 log.warning("serving waits for Redis", error=str(error))
                 self._stopping.wait(_TICK_S)
+            except Exception:  # the edge of the thread: the other models go on
+                log.exception("serving stumbled")
+                self._stopping.wait(_TICK_S)
+            self._stopping.wait(_PAUSE_S)
+        self._leave()
 
     def _tick(self) -> None:
-        for key, instance in list(self._instances.items()):
+        self._look_after_processes()
+        self._beat()
+        for name, key in self._queue.find_lost().items():
+            returned, refused = self._queue.return_flight(key, name, "lost")
+            log.warning("requests of a lost worker returned", returned=returned, refused=refused)
+        self._load_wanted()
+        self._tidy()
+
+    def _look_after_processes(self) -> None:
+        now = time.monotonic()
+        for instance in [*self._instances.values(), *self._leaving]:
             instance.read_messages()
             if instance.ended:
-                self._bury(key, instance)
-        held = {instance.name: key for key, instance in self._instances.items()}
-        lost = self._queue.beat_slots(held, lease_s=self._settings.serving_lease_s)
+                self._bury(instance)
+            elif now > instance.kill_at:
+                instance.child.kill()
+            elif instance.silent_for_s > self._patience_s(instance):
+                log.warning("model process hangs; it is ended", model=instance.key)
+                instance.child.kill()
+            elif instance.images:
+                self._trouble.pop(instance.key, None)
+
+    def _patience_s(self, instance: Instance) -> float:
+        settings = self._settings
+        return settings.serving_stall_s if instance.state == "READY" else settings.stall_s
+
+    def _beat(self) -> None:
+        held = {
+            instance.name: instance
+            for instance in [*self._instances.values(), *self._leaving]
+            if not instance.slot_lost
+        }
+        lost = self._queue.beat_slots(
+            {name: instance.key for name, instance in held.items()},
+            slots=self._settings.serving_instances,
+            lease_s=self._settings.serving_lease_s,
+        )
         for name in lost:
             log.warning("slot lost to another worker", instance=name)
+            held[name].slot_lost = True
             self._unload(held[name])
-        for name in self._queue.find_lost():
-            returned, refused = self._queue.return_flight(name, "lost")
-            log.warning("requests of a lost worker returned", returned=returned, refused=refused)
-        for key in self._queue.wanted(
+
+    def _load_wanted(self) -> None:
+        wanted = self._queue.wanted(
             slots=self._settings.serving_instances, since_s=self._settings.serving_idle_s
-        ):
+        )
+        busy = {*self._instances, *(instance.key for instance in self._leaving)}
+        for key in wanted:
             trouble = self._trouble.get(key)
-            if key not in self._instances and (
-                trouble is None or time.monotonic() >= trouble.retry_at
-            ):
+            if key not in busy and (trouble is None or time.monotonic() >= trouble.retry_at):
                 self._load(key)
-        self._unload_idle()
 
     def _load(self, key: str) -> None:
         try:
@@ -148,63 +185,84 @@ class ServingSupervisor:
             "scratch": str(self._settings.runtime_dir),
             "batch": self._settings.serving_batch,
         }
-        self._instances[key] = Instance.start(version, name, begin, on_message=self._wake.set)
-        log.info("model loading", model=key, pid=self._instances[key].child.pid)
+        try:
+            instance = Instance.start(version, key, name, begin, on_message=self._wake.set)
+        except OSError as error:
+            self._back_off(key, version, f"no process could be started: {error}")
+            self._queue.return_flight(key, name, "lost")
+            return
+        self._instances[key] = instance
+        log.info("model loading", model=key, pid=instance.child.pid)
 
     def _make_room(self, key: str, version: ModelVersion) -> bool:
-        """Unloads the least recently used until the model should fit; False where it cannot."""
-        needed = _PROCESS_BYTES + 3 * version.weights.size_bytes
+        """Whether the model should fit now; unloads the least recently used until it will."""
+        needed = _needed_bytes(version)
         if needed > self._budget:
             reason = f"{key} needs about {needed:,} bytes; models may use {self._budget:,} here"
             self._give_up(key, version, reason)
             return False
         while self._instances and self._used_bytes() + needed > self._budget:
-            oldest = min(self._instances, key=lambda k: self._instances[k].last_used)
-            log.info("model unloaded to make room", model=oldest)
+            oldest = min(self._instances.values(), key=lambda instance: instance.last_used)
+            log.info("model unloaded to make room", model=oldest.key)
             self._unload(oldest)
-        return True
+        return not self._leaving
 
     def _used_bytes(self) -> int:
-        return sum(instance.resident_bytes for instance in self._instances.values())
+        return sum(
+            max(instance.resident_bytes, _needed_bytes(instance.version))
+            for instance in self._instances.values()
+        )
 
-    def _unload_idle(self) -> None:
+    def _tidy(self) -> None:
         since = time.monotonic() - self._settings.serving_idle_s
-        for key, instance in list(self._instances.items()):
+        for instance in list(self._instances.values()):
             if instance.last_used < since:
-                log.info("idle model unloaded", model=key)
-                self._unload(key)
+                log.info("idle model unloaded", model=instance.key)
+                self._unload(instance)
+        for key, trouble in list(self._trouble.items()):
+            if trouble.retry_at < since:
+                del self._trouble[key]
 
-    def _unload(self, key: str) -> None:
-        instance = self._instances[key]
-        instance.child.send({"wish": "stop"})
-        deadline = time.monotonic() + _STOP_S
-        while not instance.ended and time.monotonic() < deadline:
-            time.sleep(0.02)
-            instance.read_messages()
-        self._retire(key, instance)
+    def _unload(self, instance: Instance) -> None:
+        """Asks the process to go; it has a while for its batch."""
+        if self._instances.get(instance.key) is instance:
+            del self._instances[instance.key]
+            self._leaving.append(instance)
+            instance.kill_at = time.monotonic() + _STOP_S
+            instance.child.send({"wish": "stop"})
 
-    def _retire(self, key: str, instance: Instance) -> None:
-        """The end of a process that was asked to go."""
-        instance.child.kill()
-        instance.child.wait()
-        del self._instances[key]
-        try:
-            self._queue.release_slot(key, instance.name)
-            self._queue.return_flight(instance.name, "lost")
-        except Unavailable as error:
-            log.info("slot left to run out", model=key, error=str(error))
+    def _leave(self) -> None:
+        """The end of the thread: all processes go."""
+        for instance in list(self._instances.values()):
+            self._unload(instance)
+        while self._leaving:
+            self._wake.wait(0.1)
+            self._wake.clear()
+            try:
+                self._look_after_processes()
+            except Unavailable as error:
+                log.info("slots left to run out", error=str(error))
 
-    def _bury(self, key: str, instance: Instance) -> None:
-        """The end of a process that was not asked to go."""
+    def _bury(self, instance: Instance) -> None:
+        """The end of a process. Where Redis is away, another worker will find what is left."""
         code = instance.child.wait()
-        del self._instances[key]
-        self._queue.release_slot(key, instance.name)
-        if instance.failure:
-            self._queue.return_flight(instance.name, "lost")
-            self._give_up(key, instance.version, instance.failure)
+        if instance in self._leaving:
+            self._leaving.remove(instance)
+            self._queue.return_flight(instance.key, instance.name, "lost")
             return
-        returned, refused = self._queue.return_flight(instance.name, "crashed")
-        how = describe_exit(code)
+        key, how = instance.key, describe_exit(code)
+        del self._instances[key]
+        if instance.failure:
+            self._back_off(key, instance.version, instance.failure)
+            self._queue.return_flight(key, instance.name, "lost")
+            self._queue.refuse_all(key, Status.UNAVAILABLE, instance.failure)
+            log.warning("model cannot be served", model=key, reason=instance.failure)
+            return
+        self._back_off(key, instance.version, f"the model process ended with {how}")
+        returned, refused = self._queue.return_flight(key, instance.name, "crashed")
+        if refused:
+            # The image was at fault and is gone: nothing speaks against the model.
+            del self._trouble[key]
         log.warning(
             "model process died",
             model=key,
@@ -213,14 +271,11 @@ class ServingSupervisor:
             refused=refused,
             stderr=instance.child.stderr_tail,
         )
-        if instance.state == "READY" and instance.images:
-            self._trouble.pop(key, None)
-        self._back_off(key, instance.version, f"the model process ended with {how}")
 
     def _give_up(self, key: str, version: ModelVersion, reason: str) -> None:
         log.warning("model cannot be served", model=key, reason=reason)
-        self._queue.refuse_all(key, Status.UNAVAILABLE, reason)
         self._back_off(key, version, reason)
+        self._queue.refuse_all(key, Status.UNAVAILABLE, reason)
 
     def _back_off(self, key: str, version: ModelVersion, reason: str) -> None:
         """At once after a first crash, then later and later."""
@@ -228,3 +283,8 @@ class ServingSupervisor:
         times = 1 if before is None else before.times + 1
         wait_s = 0.0 if times == 1 else min(0.5 * 2 ** (times - 2), _MAX_BACK_OFF_S)
         self._trouble[key] = _Trouble(version, reason, times, time.monotonic() + wait_s)
+
+
+def _needed_bytes(version: ModelVersion) -> int:
+    """What a model's process will about hold."""
+    return _PROCESS_BYTES + 3 * version.weights.size_bytes
