@@ -5,12 +5,15 @@ from urllib.parse import parse_qs, urlsplit
 import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 #: The task that takes the best waiting job and runs a slice of it. It carries no argument.
 RUN_NEXT = "convnest.run_next"
 QUEUE = "convnest.jobs"
 #: A hint more would tell nobody anything new.
 MAX_HINTS = 100
+#: The answer to a caller waits while a hint is sent.
+_IMPATIENT = {"socket_timeout": 0.7, "socket_connect_timeout": 0.7}
 
 log = structlog.get_logger(__name__)
 
@@ -56,11 +59,11 @@ class JobHints:
     def send(self) -> None:
         """Tells one idle worker to look; does nothing where plenty of hints wait already."""
         try:
-            with self._app.connection_for_write() as connection:
+            with self._app.connection_for_write(transport_options=_IMPATIENT) as connection:
                 connection.ensure_connection(max_retries=0)
                 channel = connection.default_channel
                 waiting = channel.client.llen(QUEUE)
                 if waiting < MAX_HINTS:
                     self._app.send_task(RUN_NEXT, connection=connection, retry=False)
-        except OperationalError as error:
+        except (OperationalError, RedisError, OSError) as error:
             log.warning("hint not sent", error=str(error))

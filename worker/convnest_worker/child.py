@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ import structlog
 Message = dict[str, Any]  # a JSON object, see channel.py
 _STDERR_BYTES = 4096
 _MESSAGES = 1000
+_LAST_WORDS_S = 5.0
 _ENDED: Message = {}
 
 log = structlog.get_logger(__name__)
@@ -78,8 +80,13 @@ class ChildProcess:
     def wait(self) -> int:
         """Its exit code once it has ended, negative for a signal; closes the pipes."""
         code = self._process.wait()
+        deadline = time.monotonic() + _LAST_WORDS_S
         for reader in self._readers:
-            reader.join(timeout=5)
+            while reader.is_alive() and time.monotonic() < deadline:
+                if self._messages.full():
+                    # Nobody asks for its last words: a reader must not wait for that for ever.
+                    self._messages.get_nowait()
+                reader.join(0.02)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             assert pipe
             try:

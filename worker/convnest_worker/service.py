@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import structlog
 from celery import Celery, bootsteps
+from celery.signals import worker_shutting_down
 from convnest_process.broker import RUN_NEXT, JobHints
 from convnest_store.blobs import blob_store
 from convnest_store.catalog import DatasetCatalog
@@ -63,12 +64,18 @@ class WorkerService:
         self._reaper.start()
         self._serving.start()
 
+    def begin_stop(self) -> None:
+        """Has everything begin to end, without waiting for it."""
+        self.runner.begin_drain()
+        self._serving.begin_stop()
+
     def stop(self) -> None:
-        """Gives back the running job, then the models."""
+        """Gives back the running job and the models."""
         log.info("worker stopping")
-        self._reaper.stop()
+        self.begin_stop()
         self.runner.drain()
         self._serving.stop()
+        self._reaper.stop()
         self._presence.stop()
         log.info("worker stopped")
 
@@ -93,3 +100,10 @@ def install(app: Celery, settings: WorkerSettings) -> None:
             service.stop()
 
     app.steps["worker"].add(ServiceStep)
+
+    def at_signal(**_: Any) -> None:
+        # Celery stops its steps once its consumer is out of whatever it waits for, such as a
+        # queue Redis that does not answer; the drain has no time to lose.
+        service.begin_stop()
+
+    worker_shutting_down.connect(at_signal, weak=False)

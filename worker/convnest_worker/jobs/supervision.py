@@ -7,7 +7,6 @@ away the slice goes on and what it tells waits here; losing the lease ends it at
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,10 +19,10 @@ from convnest_store.scaffolding import remove_scaffolding
 from convnest_store.states import JobKind, JobState, Wish
 
 from convnest_worker.child import ChildProcess, Message, describe_exit
+from convnest_worker.jobs.outbox import Outbox
 from convnest_worker.memory import out_of_memory_kills
 from convnest_worker.settings import WorkerSettings
 
-_OUTBOX = 2000
 _RETRY_S = 0.3
 
 log = structlog.get_logger(__name__)
@@ -38,18 +37,27 @@ class Stores:
     blobs: BlobStore
 
 
+class Ending:
+    """That the worker ends: first its job is asked to give way, later it is left to its lease."""
+
+    def __init__(self) -> None:
+        self.draining, self.abandoned = threading.Event(), threading.Event()
+
+
+class _Abandoned(Exception):
+    """The worker ends before the state Redis could be told."""
+
+
 class Supervision:
     """One attempt at one job, from the claim to whatever ends it."""
 
     def __init__(
-        self, lease: Lease, *, stores: Stores, settings: WorkerSettings, draining: threading.Event
+        self, lease: Lease, *, stores: Stores, settings: WorkerSettings, ending: Ending
     ) -> None:
         self._lease, self._stores, self._settings = lease, stores, settings
-        self._draining = draining
+        self._ending = ending
         self._log = log.bind(job_id=lease.job.id, attempt=lease.job.attempt)
-        # What the state Redis has not taken yet, in order.
-        self._outbox: deque[Callable[[], None]] = deque(maxlen=_OUTBOX)
-        self._events: list[tuple[str, Json]] = []
+        self._outbox = Outbox(stores.jobs, lease)
         self._asked_to_stop = ""
         self._kill_at = math.inf
         self._last: Message = {}
@@ -57,22 +65,32 @@ class Supervision:
     def run(self) -> None:
         """Returns when the attempt is over and told; raises nothing but what is unforeseen."""
         try:
+            self._run()
+        except LeaseLost as error:
+            self._log.warning("lease lost; the attempt is over", error=str(error))
+        except _Abandoned:
+            self._log.warning("job not given back; its lease will run out")
+
+    def _run(self) -> None:
+        try:
             begin = self._begin()
         except StoreError as error:
             self._log.warning("job cannot begin", error=str(error))
             failure = Failure(error.reason, str(error))
-            self._until_taken(lambda: self._requeue("could not begin", failure, counts=True))
+            # An outage says nothing about the job.
+            counts = not isinstance(error, Unavailable)
+            self._until_taken(lambda: self._requeue("could not begin", failure, counts=counts))
             return
         kills_before = out_of_memory_kills()
         slice_ = ChildProcess("convnest_worker.slice", begin)
         self._log.info("slice started", pid=slice_.pid, kind=self._lease.job.kind)
         try:
             self._attend(slice_)
-        except LeaseLost as error:
-            self._log.warning("lease lost; the slice is ended", error=str(error))
+        except BaseException:
+            # Without a supervisor, and maybe without the lease, it must not go on.
             slice_.kill()
             slice_.wait()
-            return
+            raise
         code = slice_.wait()
         self._conclude(code, slice_.stderr_tail, killed=out_of_memory_kills() > kills_before)
 
@@ -105,32 +123,28 @@ class Supervision:
             if message == {}:
                 return
             if message is not None:
-                moved_on = now
                 self._take(slice_, message)
+                # Not before: taking may have waited for the state Redis.
+                moved_on = now = time.monotonic()
             if now - moved_on > settings.stall_s:
                 self._last = {"stalled": True}
                 slice_.kill()
                 moved_on = now
             if now > self._kill_at:
                 slice_.kill()
-            if self._draining.is_set():
+            if self._ending.draining.is_set():
                 self._ask_to_stop(slice_, "stop", "worker stopping")
             if now >= next_beat:
-                next_beat = now + settings.beat_s
                 self._beat(slice_, ran_s=now - started)
+                next_beat = time.monotonic() + settings.beat_s
 
     def _take(self, slice_: ChildProcess, message: Message) -> None:
         if "event" in message:
-            kind, data = message["event"], message["data"]
-            if kind == "progress":  # only the latest one counts
-                self._events = [event for event in self._events if event[0] != "progress"]
-            self._events.append((kind, data))
-            if kind != "progress" or len(self._events) == 1:
-                self._flush()
+            self._outbox.event(message["event"], message["data"])
+            self._outbox.flush_if_up()
         elif "checkpoint" in message:
-            self._send_events_later()
-            self._outbox.append(lambda: self._commit_checkpoint(message["checkpoint"]))
-            self._flush()
+            self._outbox.call(lambda: self._commit_checkpoint(message["checkpoint"]))
+            self._outbox.flush_if_up()
         elif "ask" in message:
             self._until_taken(lambda: slice_.send({"answer": self._reserve(message["value"])}))
         elif "alive" not in message:
@@ -140,7 +154,7 @@ class Supervision:
         return self._stores.jobs.reserve_version(self._lease, model)
 
     def _beat(self, slice_: ChildProcess, *, ran_s: float) -> None:
-        self._flush()
+        self._outbox.flush()
         try:
             beat = self._stores.jobs.beat(self._lease, lease_s=self._settings.lease_s)
         except Unavailable as error:
@@ -160,37 +174,20 @@ class Supervision:
             return
         self._asked_to_stop = reason
         slice_.send({"wish": wish})
-        if wish == "cancel" or self._draining.is_set():
+        if wish == "cancel" or self._ending.draining.is_set():
             self._kill_at = time.monotonic() + self._settings.drain_s
 
     # What the state Redis is told.
 
-    def _send_events_later(self) -> None:
-        if self._events:
-            events, self._events = self._events, []
-            self._outbox.append(lambda: self._stores.jobs.append_events(self._lease, events))
-
-    def _flush(self) -> None:
-        """Sends what waits, as far as the state Redis takes it. Raises LeaseLost."""
-        self._send_events_later()
-        while self._outbox:
-            try:
-                self._outbox[0]()
-            except Unavailable as error:
-                self._log.warning("not told yet", error=str(error), waiting=len(self._outbox))
-                return
-            self._outbox.popleft()
-
     def _until_taken(self, tell: Callable[[], None]) -> None:
-        """Tells it, after all that waits, however long the state Redis is away."""
-        while True:
-            self._flush()
-            if not self._outbox:
-                try:
-                    return tell()
-                except Unavailable as error:
-                    self._log.warning("not told yet", error=str(error))
-            time.sleep(_RETRY_S)
+        """Tells it, after all that waits, however long the state Redis is away.
+
+        Raises LeaseLost, and _Abandoned where the worker cannot wait for that.
+        """
+        self._outbox.call(tell)
+        while not self._outbox.flush():
+            if self._ending.abandoned.wait(_RETRY_S):
+                raise _Abandoned
 
     def _commit_checkpoint(self, checkpoint: Json) -> None:
         event = {
@@ -205,14 +202,9 @@ class Supervision:
     # After it ended.
 
     def _conclude(self, code: int, stderr_tail: str, *, killed: bool) -> None:
-        try:
-            self._until_taken(lambda: self._tell_end(code, stderr_tail, killed=killed))
-        except LeaseLost as error:
-            self._log.warning("the attempt ended without its lease", error=str(error))
-            return
-        job = self._lease.job
+        self._until_taken(lambda: self._tell_end(code, stderr_tail, killed=killed))
         if self._ended_for_good():
-            self._remove_scaffolding(job)
+            self._remove_scaffolding(self._lease.job)
 
     def _tell_end(self, code: int, stderr_tail: str, *, killed: bool) -> None:
         jobs, lease, last = self._stores.jobs, self._lease, self._last
@@ -223,7 +215,8 @@ class Supervision:
             self._log.info("job failed", **failed)
             failure = Failure(failed["reason"], failed["message"], field=failed["field"])
             jobs.finish(lease, JobState.FAILED, reason="failed", failure=failure)
-        elif "stopped" in last or self._asked_to_stop:
+        elif "stopped" in last or math.isfinite(self._kill_at):
+            # It gave way, or was ended because it did not do so in time.
             self._requeue(self._asked_to_stop, None, counts=False)
         else:
             failure = self._crash(code, stderr_tail, killed=killed)
