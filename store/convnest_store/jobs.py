@@ -304,9 +304,15 @@ class JobStore:
             _dump(result),
         )
 
-    def reap(self, *, lease_s: float) -> tuple[int, Sequence[str]]:
-        """Re-queues jobs whose lease ran out; returns how many wait now and which were reaped."""
-        waiting, *reaped = self._scripts.run("reap_jobs", _milliseconds(lease_s))
+    def reap(self, *, lease_s: float, every_s: float) -> tuple[int, Sequence[str]]:
+        """Re-queues jobs whose lease ran out; returns how many wait now and which were reaped.
+
+        every_s: how often this is called at least, by each worker.
+        """
+        patience_s = max(lease_s / 2, 2 * every_s)
+        waiting, *reaped = self._scripts.run(
+            "reap_jobs", _milliseconds(lease_s), _milliseconds(patience_s)
+        )
         return int(waiting), reaped
 
 

@@ -10,6 +10,8 @@ from convnest_store.jobs import JobStore
 
 from convnest_worker.settings import WorkerSettings
 
+_EARLIEST, _LATEST = 0.7, 1.3
+
 log = structlog.get_logger(__name__)
 
 
@@ -33,7 +35,9 @@ class Reaper:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                waiting, reaped = self._jobs.reap(lease_s=self._settings.lease_s)
+                waiting, reaped = self._jobs.reap(
+                    lease_s=self._settings.lease_s, every_s=_LATEST * self._settings.reap_s
+                )
                 for job_id in reaped:
                     log.warning("job had lost its worker", job_id=job_id)
                 if waiting:
@@ -41,4 +45,5 @@ class Reaper:
             except Unavailable as error:
                 log.warning("state Redis away", error=str(error))
             # Jitter keeps the workers' looks apart without an election.
-            self._stopping.wait(self._settings.reap_s * random.uniform(0.7, 1.3))  # noqa: S311
+            pause_s = self._settings.reap_s * random.uniform(_EARLIEST, _LATEST)  # noqa: S311
+            self._stopping.wait(pause_s)

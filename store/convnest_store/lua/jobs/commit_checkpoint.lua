@@ -4,6 +4,8 @@ local id, token, checkpoint, event = unpack(ARGV)
 local refused = check_token(id, token)
 if refused then return refused end
 local latest, previous = unpack(redis.call('HMGET', job_key(id), 'checkpoint', 'previous_checkpoint'))
+-- Told twice, because the first answer was lost.
+if latest == checkpoint then return {'OK', ''} end
 redis.call('HSET', job_key(id), 'checkpoint', checkpoint, 'previous_checkpoint', latest or '')
 emit(id, 'checkpoint', event)
 return {'OK', previous or ''}
