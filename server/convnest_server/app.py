@@ -23,7 +23,7 @@ from convnest_store.workers import WorkerRoll
 from grpc_health.v1 import health
 
 from convnest_server.blocking import Blocking
-from convnest_server.dispatcher import Dispatcher
+from convnest_server.dispatcher import RECEIVING_TIMEOUT_S, Dispatcher
 from convnest_server.interceptor import ErrorInterceptor
 from convnest_server.readiness import Readiness
 from convnest_server.resolver import ModelResolver
@@ -37,8 +37,8 @@ from convnest_server.settings import ServerSettings
 from convnest_server.uploads import Uploads
 from convnest_server.watch import Watcher
 
-#: A connection that blocks on purpose does so for about a second.
-_BLOCKING_TIMEOUT_S = 5.0
+#: The connection that waits for events does so for a quarter of a second at a time.
+_TAILING_TIMEOUT_S = 1.5
 
 log = structlog.get_logger(__name__)
 
@@ -82,10 +82,10 @@ def _wired(settings: ServerSettings) -> Iterator[_Parts]:
         state = stack.enter_context(connect(settings.state_url, decode=True))
         queue = stack.enter_context(connect(settings.queue_url, decode=False))
         tailing = stack.enter_context(
-            connect(settings.state_url, decode=True, timeout_s=_BLOCKING_TIMEOUT_S)
+            connect(settings.state_url, decode=True, timeout_s=_TAILING_TIMEOUT_S)
         )
         receiving = stack.enter_context(
-            connect(settings.queue_url, decode=False, timeout_s=_BLOCKING_TIMEOUT_S)
+            connect(settings.queue_url, decode=False, timeout_s=RECEIVING_TIMEOUT_S)
         )
         blocking = Blocking(threads=settings.blocking_threads, waiting=settings.blocking_waiting)
         stack.callback(blocking.close)
@@ -99,6 +99,7 @@ def _wired(settings: ServerSettings) -> Iterator[_Parts]:
             receiver=InferenceQueue(receiving),
             limits=QueueLimits(settings.queue_requests, settings.queue_bytes),
             max_pending=settings.pending_requests,
+            max_pending_bytes=settings.pending_bytes,
         )
         stack.callback(dispatcher.close)
         blobs = blob_store(settings.blob_url, cache_dir=settings.runtime_dir / "blobs")

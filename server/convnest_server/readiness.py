@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio
 
 from convnest_server.blocking import Blocking
+from convnest_server.errors import Overloaded
 
 _EVERY_S = 1.0
 _API = "convnest_api.v1."
@@ -49,11 +50,16 @@ class Readiness:
 
     async def look(self) -> None:
         """Looks once."""
-        state, queue, worker = await asyncio.gather(
-            self._answers(self._state.ping),
-            self._answers(self._queue.ping),
-            self._answers(self._need_worker),
-        )
+        try:
+            state, queue, worker = await asyncio.gather(
+                self._answers(self._state.ping),
+                self._answers(self._queue.ping),
+                self._answers(self._need_worker),
+            )
+        except Overloaded as error:
+            # Busy is not unready; the next look will tell.
+            log.warning("no time to look", error=str(error))
+            return
         await self._set("", state and queue)
         for service in RECORDS:
             await self._set(service, state)

@@ -31,6 +31,8 @@ class ServerSettings(ProcessSettings):
     """Their size."""
     pending_requests: int = Field(default=8000, ge=1)
     """Images that this server may hold for all its callers."""
+    pending_bytes: int = Field(default=512 * 2**20, ge=2**20)
+    """Their size."""
     classify_timeout_s: float = Field(default=30.0, gt=0)
     """For callers that set no deadline; also the longest there is."""
     stop_grace_s: float = Field(default=3.0, ge=0)
