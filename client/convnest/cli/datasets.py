@@ -57,7 +57,7 @@ def add(
             with job_goes_on(job):
                 follow(job, console)
             dataset = client.datasets.get(name)
-            console.print(f"✓ {name} · {_summary(dataset)}", style="green")
+            console.print(f"✓ {name} · {contents(dataset)}", style="green")
 
 
 @app.command("list")
@@ -94,7 +94,7 @@ def show(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
         return
     facts = make_facts()
     facts.add_row("name", dataset.name)
-    facts.add_row("images", _summary(dataset))
+    facts.add_row("images", contents(dataset))
     facts.add_row("size", size(dataset.size_bytes))
     facts.add_row("source", dataset.source)
     facts.add_row("made", f"{local_time(dataset.create_time)} by job {dataset.job_id}")
@@ -148,7 +148,8 @@ def file_name_part(label: str) -> str:
     return re.sub(r"[^\w.-]", "_", label) or "_"
 
 
-def _summary(dataset: Dataset) -> str:
+def contents(dataset: Dataset) -> str:
+    """What is in it, in one line."""
     return (
         f"{dataset.train_images:,} images to train with, {dataset.test_images:,} held out · "
         f"{len(dataset.classes):,} classes · {dataset.shape}"
