@@ -51,7 +51,7 @@ def classify(
     """One call; see `Client.classify`."""
     if isinstance(images, str | bytes | os.PathLike | PillowImage | Array):
         images = [images]
-    encoded = [encode_image(image, f"images.{i}") for i, image in enumerate(images)]
+    encoded = [encode_image(image, f"images[{i}]") for i, image in enumerate(images)]
     stub = classification_pb2_grpc.ClassificationServiceStub(connection.channel)
     request = classification_pb2.ClassifyRequest(model=model, images=encoded, top_k=top_k)
     response = connection.call(stub.Classify, request, timeout_s=timeout_s)

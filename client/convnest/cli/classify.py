@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from convnest import Classification
-from convnest.cli.context import AsJson, connect
+from convnest import Classification, InvalidArgument
+from convnest.cli.context import AsJson, CommandFailed, connect
 from convnest.cli.json_output import print_json
 from convnest.cli.output import bar, make_console, make_table, percent
 from rich.table import Table
@@ -28,7 +29,10 @@ def classify(
 ) -> None:
     """Say what is on pictures."""
     with connect(context) as client:
-        results = client.classify(model, images, top_k=top)
+        try:
+            results = client.classify(model, images, top_k=top)
+        except InvalidArgument as error:
+            raise CommandFailed(_with_paths(str(error), images)) from error
     if as_json:
         print_json(
             [
@@ -39,11 +43,19 @@ def classify(
         return
     console = make_console()
     console.print(Text(f"{results[0].model}:{results[0].version}", style="dim"))
-    console.print(results_table([Text(str(image)) for image in images], results))
+    console.print(_table(images, results))
 
 
-def results_table(images: Sequence[Text], results: Sequence[Classification]) -> Table:
-    """The likeliest classes of each image, with bars; `images` says what to call each."""
+def _with_paths(message: str, images: Sequence[Path]) -> str:
+    """The message with `images[2].encoded` given as the path that it was read from."""
+    return re.sub(
+        r"images\[(\d+)\](\.\w+)*",
+        lambda found: str(images[int(found[1])]) if int(found[1]) < len(images) else found[0],
+        message,
+    )
+
+
+def _table(images: Sequence[Path], results: Sequence[Classification]) -> Table:
     table = make_table(("image", "class", "probability", ""), right=("probability",))
     for number, (image, result) in enumerate(zip(images, results, strict=True)):
         if number:
@@ -51,7 +63,7 @@ def results_table(images: Sequence[Text], results: Sequence[Classification]) -> 
         for rank, score in enumerate(result.scores):
             style = "bold" if rank == 0 else "dim"
             table.add_row(
-                image if rank == 0 else "",
+                str(image) if rank == 0 else "",
                 Text(score.label, style=style),
                 Text(percent(score.probability), style=style),
                 Text(bar(score.probability, _BAR_WIDTH), style="cyan" if rank == 0 else "dim cyan"),

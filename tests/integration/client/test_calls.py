@@ -274,7 +274,7 @@ def test_one_image_needs_no_list(client: convnest.Client, tmp_path: Path) -> Non
 
 
 def test_an_error_names_the_image_at_fault(client: convnest.Client) -> None:
-    with pytest.raises(convnest.InvalidArgument, match=r"images\.1: dtype"):
+    with pytest.raises(convnest.InvalidArgument, match=r"images\[1\]: dtype"):
         client.classify("m", [b"png", np.zeros((2, 2))])
 
 

@@ -172,6 +172,18 @@ def test_naming_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) ->
     assert "error:" not in printed.err
 
 
+def test_a_picture_that_is_refused_is_named_by_its_path(
+    world: FakeConvNest, fail: Fail, failure: Callable[..., Failure], tmp_path: Path
+) -> None:
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    for path in paths:
+        path.write_bytes(b"png")
+    bad = error_details_pb2.BadRequest()
+    bad.field_violations.add(field="images[1].encoded", description="truncated PNG")
+    world.failures["Classify"] = [failure(grpc.StatusCode.INVALID_ARGUMENT, "bad", [bad])]
+    assert fail("classify", *paths, "--model", "m") == f"{paths[1]}: truncated PNG"
+
+
 def test_a_missing_picture_is_named(fail: Fail, tmp_path: Path) -> None:
     path = tmp_path / "none.png"
     assert fail("classify", path, "--model", "m") == f"No such file or directory: {path}"

@@ -37,8 +37,8 @@ def test_a_pillow_image_is_sent_as_png(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["CMYK", "F", "HSV"])
 def test_a_pillow_image_that_png_cannot_hold_is_refused(mode: str) -> None:
-    with pytest.raises(InvalidArgument, match=f"images.3: .*mode {mode}.*convert"):
-        encode_image(Image.new(mode, (5, 4)), "images.3")
+    with pytest.raises(InvalidArgument, match=rf"images\[3\]: .*mode {mode}.*convert"):
+        encode_image(Image.new(mode, (5, 4)), "images[3]")
 
 
 @pytest.mark.parametrize(
