@@ -34,7 +34,7 @@ class InvalidRequest(ApiError):
     """Names every field at fault at once."""
 
     code = StatusCode.INVALID_ARGUMENT
-    reason = "INVALID_REQUEST"
+    reason = "INVALID_INPUT"
 
     def __init__(self, violations: Sequence[Violation]) -> None:
         super().__init__("; ".join(f"{v.field}: {v.message}" for v in violations))

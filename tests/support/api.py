@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,13 @@ class Api:
         self.classification = classification_pb2_grpc.ClassificationServiceStub(channel)
         self.system = system_pb2_grpc.SystemServiceStub(channel)
 
+    def raw(self, service: str, method: str) -> Callable[[bytes], object]:
+        """A method called with bytes that may be no message of its."""
+        call: Callable[..., object] = self.channel.unary_unary(
+            f"/convnest_api.v1.{service}/{method}"
+        )
+        return lambda data: call(data, timeout=5)
+
     def job(self, job_id: str) -> jobs_pb2.Job:
         """The job as it is now."""
         return self.training.GetJob(training_pb2.GetJobRequest(id=job_id), timeout=TIMEOUT_S).job
@@ -96,7 +103,7 @@ class Api:
 
 def parts(
     header: datasets_pb2.UploadHeader, data: bytes, *, chunk: int = 2**18
-) -> Iterable[datasets_pb2.UploadDatasetRequest]:
+) -> Iterator[datasets_pb2.UploadDatasetRequest]:
     """An upload's messages."""
     yield datasets_pb2.UploadDatasetRequest(header=header)
     for start in range(0, len(data), chunk):

@@ -25,7 +25,7 @@ def served() -> Iterator[Fleet]:
         redis = [
             RedisServer(Path(folder, name), durable=name == "state") for name in ("state", "q")
         ]
-        fleet = Fleet(Path(folder), *redis)
+        fleet = Fleet(Path(folder), redis[0], redis[1])
         try:
             for server in redis:
                 server.socket.parent.mkdir()
@@ -112,3 +112,4 @@ def busy(api: Api, digits: str, fresh_name: str) -> Iterator[str]:
     yield job_id
     api.training.CancelJob(training_pb2.CancelJobRequest(id=job_id))
     api.ended(job_id)
+    api.training.DeleteJob(training_pb2.DeleteJobRequest(id=job_id))

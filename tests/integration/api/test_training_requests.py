@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import grpc
 import pytest
 from convnest_api.v1 import jobs_pb2, system_pb2, training_pb2
+from google.protobuf.json_format import ParseDict
 from support.api import Api, refusal
 from support.payloads import quick_spec
 
@@ -21,10 +21,10 @@ def create(
     )
 
 
-def with_network(dataset: str, network: Mapping[str, object]) -> jobs_pb2.TrainSpec:
+def with_network(dataset: str, network: dict[str, Any]) -> jobs_pb2.TrainSpec:
     spec = quick_spec(dataset, "never-made")
     spec.network.Clear()
-    spec.network.update(network)
+    ParseDict(network, spec.network)
     return spec
 
 
@@ -52,7 +52,7 @@ def test_every_number_out_of_range_is_named_at_once_and_nothing_is_stored(
     spec.network.update({"name": "lenet", "options": {"padding": 9}})
     found = refusal(lambda: create(api, spec, priority=101, request_id="x" * 65))
     assert found.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert found.reason == "INVALID_REQUEST"
+    assert found.reason == "INVALID_INPUT"
     assert found.fields.keys() == {
         "request_id",
         "priority",
@@ -81,7 +81,7 @@ def test_a_number_that_is_not_finite_is_out_of_range(api: Api, digits: str, valu
     spec = quick_spec(digits, "never-made")
     spec.optimizer.learning_rate = value
     spec.validation_fraction = value
-    spec.network["options"]["dropout"] = value
+    spec.network.update({"options": {"dropout": value}})
     found = refusal(lambda: create(api, spec))
     assert found.code is grpc.StatusCode.INVALID_ARGUMENT
     assert found.fields.keys() == {
