@@ -6,8 +6,6 @@ if refused then return refused end
 local latest, previous = unpack(redis.call('HMGET', job_key(id), 'checkpoint', 'previous_checkpoint'))
 -- Told twice, because the first answer was lost.
 if latest == checkpoint then return {'OK', ''} end
--- Told again, for the reply to the first telling was lost.
-if latest == checkpoint then return {'OK', ''} end
 redis.call('HSET', job_key(id), 'checkpoint', checkpoint, 'previous_checkpoint', latest or '')
 emit(id, 'checkpoint', event)
 return {'OK', previous or ''}
