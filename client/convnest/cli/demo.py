@@ -64,7 +64,8 @@ def demo(
         results = client.classify(MODEL, [path for path, _ in samples], top_k=3)
         _show(console, samples, results)
         _step(console, "Stopping everything")
-    _done(console, f"the learning curve is {curve}, the digits are in {folder}")
+    _done(console, f"learning curve: {curve}")
+    _done(console, f"ten digits: {folder}")
     if as_json:
         print_json(_document(job, curve, samples, results))
     _judge(job)

@@ -51,10 +51,9 @@ def percent(share: float) -> str:
 
 
 def bar(share: float, width: int) -> str:
-    """A bar of up to `width` characters, drawn to an eighth of one."""
-    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
-    full, rest = divmod(eighths, 8)
-    return "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
+    """A bar of up to `width` characters, drawn to half of one."""
+    full, half = divmod(round(min(max(share, 0.0), 1.0) * width * 2), 2)
+    return "━" * full + "╸" * half
 
 
 def duration(seconds: float) -> str:

@@ -66,6 +66,7 @@ class FakeConvNest:
         self.failures: dict[str, list[Failure]] = defaultdict(list)
         self.page_size = 2
         self.epochs = 3
+        self.accuracy = 0.991
         self.holds_jobs = False  # new jobs stay QUEUED
         self.breaks_stream_after: int | None = None  # events until a stream is cut
         self.ends_stream_after: int | None = None  # events until a stream ends in good order
@@ -134,7 +135,7 @@ class FakeConvNest:
                 self.emit(job_id, epoch_finished=self.epoch(epoch))
             job.train_result.model = job.train.model
             job.train_result.version = 1
-            job.train_result.validation_accuracy = 0.991
+            job.train_result.validation_accuracy = self.accuracy
             job.train_result.test_accuracy = 0.987
         elif kind == "ingest":
             self.emit(job_id, progress=jobs_pb2.Progress(phase="decoding", done=5, total=10))

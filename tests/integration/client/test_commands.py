@@ -171,8 +171,8 @@ def test_pictures_are_classified_with_bars(run: Run, tmp_path: Path) -> None:
         path.write_bytes(b"png")
     lines = run("classify", *paths, "--model", "digits-lenet", "--top", 2).splitlines()
     assert lines[0] == "digits-lenet:1"
-    assert lines[2].split() == [str(paths[0]), "7", "87.5", "%", "█" * 21]
-    assert lines[3].split() == ["1", "12.5", "%", "███"]
+    assert lines[2].split() == [str(paths[0]), "7", "87.5", "%", "━" * 21]
+    assert lines[3].split() == ["1", "12.5", "%", "━━━"]
 
 
 def test_the_state_of_the_whole_is_shown(run: Run) -> None:

@@ -46,7 +46,8 @@ def test_age(passed: timedelta, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "text"), [(0, ""), (1, "████"), (0.5, "██"), (1 / 32, "▏"), (2, "████"), (-1, "")]
+    ("share", "text"),
+    [(0, ""), (1, "━━━━"), (0.5, "━━"), (0.4, "━╸"), (0.1, "╸"), (2, "━━━━"), (-1, "")],
 )
 def test_bar(share: float, text: str) -> None:
     assert bar(share, 4) == text
