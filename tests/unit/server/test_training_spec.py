@@ -1,0 +1,129 @@
+"""A training spec is checked in full, and comes back complete."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from convnest_api.v1 import jobs_pb2
+from convnest_server import convert
+from convnest_server.errors import InvalidRequest
+from convnest_server.training_spec import CheckedSpec, check_train_spec
+from convnest_store.catalog import DatasetRecord
+from convnest_store.errors import NotFound
+from google.protobuf.json_format import ParseDict
+
+
+def spec(**fields: Any) -> jobs_pb2.TrainSpec:
+    network = fields.pop("network", {"name": "lenet"})
+    optimizer = jobs_pb2.Optimizer(**fields.pop("optimizer", {}))
+    message = jobs_pb2.TrainSpec(
+        **{"dataset": "digits", "model": "m", "optimizer": optimizer, **fields}
+    )
+    ParseDict(network, message.network)
+    return message
+
+
+def check(message: jobs_pb2.TrainSpec, dataset: DatasetRecord) -> CheckedSpec:
+    def find(name: str) -> DatasetRecord:
+        if name != dataset.name:
+            raise NotFound(name)
+        return dataset
+
+    return check_train_spec(message, find)
+
+
+def refused(message: jobs_pb2.TrainSpec, dataset: DatasetRecord) -> dict[str, str]:
+    with pytest.raises(InvalidRequest) as caught:
+        check(message, dataset)
+    return {violation.field: violation.message for violation in caught.value.violations}
+
+
+def test_every_default_is_filled_in(digits: DatasetRecord) -> None:
+    checked = check(spec(), digits)
+    assert checked.spec["epochs"] == 20
+    assert checked.spec["batch_size"] == 64
+    assert checked.spec["optimizer"]["name"] == "sgd"
+    assert checked.spec["optimizer"]["momentum"] == 0.9
+    assert checked.spec["loss"] == "cross_entropy"
+    assert checked.spec["validation_fraction"] == 0.15
+    assert checked.spec["seed"] == 0
+    assert checked.spec["checkpoint_interval_s"] == 30
+    assert checked.spec["dataset_digest"] == digits.digest
+    assert checked.spec["network"]["options"]["pooling"] == "max"
+    assert checked.summary.output_shape == (10,)
+
+
+def test_a_complete_spec_stays_as_it_is(digits: DatasetRecord) -> None:
+    once = check(spec(seed=7, optimizer={"learning_rate": 0.5}), digits).spec
+    stored = json.loads(json.dumps(once, allow_nan=False))
+    twice = check(convert.train_spec(stored), digits).spec
+    assert twice == once
+
+
+@pytest.mark.parametrize(
+    ("fields", "low", "high"),
+    [
+        ("epochs", 1, 10_000),
+        ("batch_size", 1, 4096),
+        ("validation_fraction", 0.01, 0.5),
+        ("seed", 0, 2**63 - 1),
+        ("checkpoint_interval_s", 1, 3600),
+    ],
+)
+def test_each_bound_is_allowed_and_no_more(
+    digits: DatasetRecord, fields: str, low: float, high: float
+) -> None:
+    for value in (low, high):
+        assert check(spec(**{fields: value}), digits).spec[fields] == value
+    above = (
+        high + 1
+        if isinstance(high, int) and fields != "checkpoint_interval_s"
+        else math.nextafter(high, math.inf)
+    )
+    found = refused(spec(**{fields: above}), digits)
+    assert found == {f"spec.{fields}": f"must be ≥ {low} and ≤ {high}, got {above}"}
+
+
+@pytest.mark.parametrize(
+    ("field", "good", "bad"),
+    [
+        ("learning_rate", (1e-9, 1000.0), (0.0, -1.0, 1000.1, math.nan, math.inf)),
+        ("momentum", (0.0, 0.999), (1.0, -0.1, math.nan, math.inf)),
+        ("weight_decay", (0.0, 10.0), (-1e-9, 10.1, math.nan, -math.inf)),
+    ],
+)
+def test_the_optimizer_is_bounded(
+    digits: DatasetRecord, field: str, good: tuple[float, ...], bad: tuple[float, ...]
+) -> None:
+    for value in good:
+        assert check(spec(optimizer={field: value}), digits).spec["optimizer"][field] == value
+    for value in bad:
+        assert refused(spec(optimizer={field: value}), digits).keys() == {f"spec.optimizer.{field}"}
+
+
+def test_an_unknown_dataset_is_not_looked_into(digits: DatasetRecord) -> None:
+    with pytest.raises(NotFound):
+        check(spec(dataset="other", epochs=0), digits)
+
+
+def test_a_dataset_that_leaves_nothing_to_validate_is_refused(digits: DatasetRecord) -> None:
+    single = replace(digits, train_counts=(1,) * 10)
+    assert "none is left to validate" in refused(spec(), single)["spec.dataset"]
+
+
+def test_a_layer_that_does_not_fit_is_named(digits: DatasetRecord) -> None:
+    layers = ["flatten", {"conv": {"filters": 2, "kernel": 3}}]
+    found = refused(spec(network={"layers": layers}), digits)
+    assert found.keys() == {"spec.network.layers.1"}
+    assert "digits has images of 28x28x1" in found["spec.network.layers.1"]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_json_without_finite_numbers_is_refused(digits: DatasetRecord, value: float) -> None:
+    message = spec()
+    message.network.update({"options": {"padding": value}})
+    assert "must be finite" in refused(message, digits)["spec.network"]
