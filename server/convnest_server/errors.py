@@ -86,6 +86,10 @@ class InternalError(ApiError):
     code = StatusCode.INTERNAL
     reason = "INTERNAL"
 
+    def __init__(self, error_id: str) -> None:
+        super().__init__(f"internal error {error_id}; the server's log has more")
+        self.error_id = error_id
+
 
 _STORE_CODES: Mapping[type[store.StoreError], StatusCode] = {
     store.InvalidInput: StatusCode.INVALID_ARGUMENT,
@@ -113,7 +117,9 @@ def to_status(error: Exception) -> tuple[StatusCode, status_pb2.Status] | None:
         code, reason = StatusCode.INVALID_ARGUMENT, "INVALID_NETWORK"
     else:
         return None
-    details = [_packed(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))]
+    metadata = {"error_id": error.error_id} if isinstance(error, InternalError) else {}
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
+    details = [_packed(info)]
     if violations := _violations(error):
         details.append(
             _packed(

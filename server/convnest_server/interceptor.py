@@ -109,7 +109,7 @@ async def _abort(method: str, error: Exception, context: Context) -> NoReturn:
     if found is None:
         error_id = secrets.token_hex(6)
         log.error("unforeseen error", method=method, error_id=error_id, exc_info=error)
-        found = to_status(InternalError(f"internal error {error_id}; the server's log has more"))
+        found = to_status(InternalError(error_id))
         assert found
     code, status = found
     await context.abort(

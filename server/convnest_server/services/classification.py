@@ -10,7 +10,6 @@ from convnest_store.registry import ModelVersion
 
 from convnest_server.dispatcher import Dispatcher, Picture
 from convnest_server.errors import (
-    InternalError,
     InvalidRequest,
     ModelUnavailable,
     PoisonImage,
@@ -125,14 +124,12 @@ def _result(reply: Reply, field: str, version: ModelVersion, top_k: int) -> pb.C
             raise PoisonImage(f"{field}: {reply.message}")
         case Status.UNAVAILABLE:
             raise ModelUnavailable(reply.message)
-        case Status.INTERNAL:
-            raise InternalError(reply.message)
 
 
 def _scores(reply: Reply, version: ModelVersion, top_k: int) -> pb.Classification:
     probabilities = reply.read_probabilities()
     if len(probabilities) != len(version.classes):
-        raise InternalError(
+        raise RuntimeError(
             f"{version.model}:{version.version} answered {len(probabilities)} numbers "
             f"for {len(version.classes)} classes"
         )

@@ -40,8 +40,6 @@ class Status(IntEnum):
     """The image ended the process that worked on it."""
     UNAVAILABLE = 3
     """The model cannot be served now."""
-    INTERNAL = 4
-    """Our own fault; the body is an error id to look for in the logs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,15 +97,16 @@ def test_a_tensor_that_does_not_fit_is_refused_by_its_field(
     assert message in found.fields[field]
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_number_that_is_not_finite_is_refused_with_its_row(
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 255.0, -1.0])
+def test_a_number_that_is_no_pixel_is_refused_with_its_row(
     api: Api, model: str, value: float
 ) -> None:
     numbers = np.zeros((3, 28, 28, 1), "<f4")
     numbers[2, 5, 5, 0] = value
     image = tensor(numbers.shape, type=pb.TENSOR_TYPE_FLOAT32, data=numbers.tobytes())
     found = refused(api, model, GOOD, image)
-    assert found.fields == {"images[1].tensor[2]": "a tensor must be finite, got NaN or infinity"}
+    message = f"float32 pixels must be in [0, 1], got {value:g}"
+    assert found.fields == {"images[1].tensor[2]": message}
 
 
 def test_top_k_is_at_least_one(api: Api, model: str) -> None:

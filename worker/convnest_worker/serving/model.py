@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 from convnest_worker.preprocess import Normalisation
 
+_OVERSHOOT = 0.1
 _Number = TypeVar("_Number", bound=np.generic)
 
 
@@ -62,9 +63,15 @@ class ServedModel:
                 return self._normalisation.pixels(_shaped(pixels, request, self._shape))
             case Content.FLOAT32:
                 values = np.frombuffer(request.body, "<f4")
-                if not np.isfinite(values).all():
-                    raise ImageRejected("tensor", "a tensor must be finite, got NaN or infinity")
+                _check_unit(values)
                 return self._normalisation.unit(_shaped(values, request, self._shape))
+
+
+def _check_unit(values: npt.NDArray[np.float32]) -> None:
+    """Pixels are in [0, 1], give or take what a resize overshoots; NaN is nowhere."""
+    if not ((values >= -_OVERSHOOT) & (values <= 1 + _OVERSHOOT)).all():
+        worst = values[np.argmax(np.abs(values - 0.5))]
+        raise ImageRejected("tensor", f"float32 pixels must be in [0, 1], got {worst:g}")
 
 
 def _shaped(
