@@ -33,8 +33,8 @@ def read_checkpoint(path: Path) -> TrainingState:
             for full_name in file.keys():  # noqa: SIM118 (not a dict)
                 part, name = full_name.split("/", 1)
                 parts[part][name] = file.get_tensor(full_name)
-    except (SafetensorError, KeyError, ValueError) as error:
+        if position.pop("schema") != SCHEMA_VERSION:
+            raise BlobCorrupt("the checkpoint was written by another version of ConvNest")
+        return TrainingState(**position, model=parts["model"], optimizer=parts["optimizer"])
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise BlobCorrupt(f"unreadable checkpoint: {error}") from error
-    if position.pop("schema") != SCHEMA_VERSION:
-        raise BlobCorrupt("the checkpoint was written by another version of ConvNest")
-    return TrainingState(**position, model=parts["model"], optimizer=parts["optimizer"])
