@@ -1,0 +1,120 @@
+"""The kernels that a compiled plan calls: weights packed beforehand, results written where told.
+
+Each maker returns a kernel: an immutable object, shared freely between plans and threads, that maps
+x to `out`, adds `residual` where one is given, and applies bias and activation before a tile leaves
+the cache. Values are [N, ..., C]; `x`, `out` and `residual` may be slices of wider pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from convnest_core.arrays import Array, Pair
+
+from .convolution import Geometry, Im2col, Pointwise
+from .finishing import Activation, Finish
+from .pixels import Pixels
+from .pooling import Pooling
+from .winograd import Winograd, outputs
+
+__all__ = [
+    "Activation",
+    "Geometry",
+    "Grouped",
+    "Im2col",
+    "Kernel",
+    "Pixels",
+    "Pointwise",
+    "Pooling",
+    "Winograd",
+    "convolution",
+    "linear",
+]
+
+_WINOGRAD_FEWEST = {3: (32, 32), 5: (16, 32)}  # channels in and out, by kernel
+_FEWEST_PATCHES = 12  # below it, reading four times the weights costs more than multiplying
+
+
+class Kernel(Protocol):
+    """Maps x to out. `algorithm` says how, for people."""
+
+    @property
+    def algorithm(self) -> str: ...
+
+    def __call__(self, x: Array, out: Array, residual: Array | None = None) -> None: ...
+
+
+class Grouped:
+    """A convolution whose filters see a share of the channels each (AlexNet's two halves)."""
+
+    def __init__(self, kernels: tuple[Kernel, ...]) -> None:
+        self._kernels = kernels
+
+    @property
+    def algorithm(self) -> str:
+        return f"{len(self._kernels)} groups of {self._kernels[0].algorithm}"
+
+    def __call__(self, x: Array, out: Array, residual: Array | None = None) -> None:
+        """x [N, H, W, C] to out [N, H', W', O]; group g is the g-th slice of C and of O."""
+        many = len(self._kernels)
+        shares = [array.shape[-1] // many for array in (x, out)]
+        for g, kernel in enumerate(self._kernels):
+            taken, given = (slice(g * share, (g + 1) * share) for share in shares)
+            added = None if residual is None else residual[..., given]
+            kernel(x[..., taken], out[..., given], added)
+
+
+def convolution(
+    w: Array,
+    b: Array | None,
+    geometry: Geometry,
+    *,
+    activation: Activation | None,
+    groups: int = 1,
+    size: Pair,
+    images: int,
+) -> Kernel:
+    """The best kernel for w [kh, kw, C, O] and up to `images` outputs of `size` at a time."""
+    if groups > 1:
+        parts = np.split(w, groups, axis=3)
+        biases = [None] * groups if b is None else np.split(b, groups)
+        return Grouped(
+            tuple(
+                convolution(
+                    np.ascontiguousarray(part),
+                    bias,
+                    geometry,
+                    activation=activation,
+                    size=size,
+                    images=images,
+                )
+                for part, bias in zip(parts, biases, strict=True)
+            )
+        )
+    if _suits_winograd(w, geometry, size, images):
+        finish = Finish.of(None, activation)
+        return Winograd.of(w, b, padding=geometry.padding, finish=finish)
+    finish = Finish.of(b, activation)
+    weights = w.reshape(-1, w.shape[3])
+    if geometry == Geometry((1, 1)):
+        return Pointwise(weights, finish)
+    return Im2col(weights, geometry, finish)
+
+
+def linear(w: Array, b: Array | None, *, activation: Activation | None) -> Kernel:
+    """The kernel for y = x · w + b, w [in, out]."""
+    return Pointwise(w, Finish.of(b, activation))
+
+
+def _suits_winograd(w: Array, geometry: Geometry, size: Pair, images: int) -> bool:
+    kh, kw, channels, filters = w.shape
+    fewest = _WINOGRAD_FEWEST.get(kh)
+    plain = geometry == Geometry((kh, kh), padding=geometry.padding)
+    if kh != kw or not plain or fewest is None:
+        return False
+    if channels < fewest[0] or filters < fewest[1]:
+        return False
+    m = outputs(kh)
+    return images * -(-size[0] // m) * -(-size[1] // m) >= _FEWEST_PATCHES

@@ -1,0 +1,63 @@
+"""From a graph's operation to the kernel that does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convnest_core.arrays import Array
+from convnest_core.kernels.planned import Kernel, Pixels, Pooling, convolution, linear
+from convnest_core.module import Module
+
+from .graph import Adjust, Apply, Connect, Convolve, Flat, Join, Node, Pool
+
+
+def kernel_for(node: Node, *, images: int) -> Kernel:
+    """The kernel for a node that takes up to `images` images at a time; it packs the weights."""
+    match node.operation:
+        case Convolve() as conv:
+            height, width, _ = node.output.shape
+            return convolution(
+                conv.w,
+                conv.b,
+                conv.geometry,
+                activation=conv.activation,
+                groups=conv.groups,
+                size=(height, width),
+                images=images,
+            )
+        case Connect() as connect:
+            return linear(connect.w, connect.b, activation=connect.activation)
+        case Adjust() as adjust:
+            return Pixels(adjust.scale, adjust.shift, adjust.activation)
+        case Pool() as pool:
+            return Pooling(pool.geometry, pool.of)
+        case Flat():
+            return _Flatten()
+        case Apply() as apply:
+            return _Applied(apply.module)
+        case Join():
+            raise AssertionError("joins are gone before kernels are chosen")
+
+
+@dataclass(frozen=True)
+class _Flatten:
+    algorithm = "copy"
+
+    def __call__(self, x: Array, out: Array, residual: Array | None = None) -> None:  # noqa: ARG002
+        """x [N, H, W, C] to out [N, C · H · W]."""
+        channels_first = np.moveaxis(x, -1, 1)
+        np.copyto(out.reshape(channels_first.shape), channels_first)
+
+
+@dataclass(frozen=True, eq=False)
+class _Applied:
+    module: Module
+
+    @property
+    def algorithm(self) -> str:
+        return f"{self.module.kind} as it is"
+
+    def __call__(self, x: Array, out: Array, residual: Array | None = None) -> None:  # noqa: ARG002
+        np.copyto(out, self.module(x))
