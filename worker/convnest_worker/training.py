@@ -4,6 +4,7 @@ It knows neither Celery nor Redis. Given the same spec and data it computes the 
 it ran through or went on from any of its states.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +30,10 @@ from convnest_worker.preprocess import Normalisation, measure
 Arrays = dict[str, npt.NDArray[Any]]  # parameters, buffers and optimizer state by name
 _EVALUATION_BATCH = 256
 _PROGRESS_EVERY_S = 0.5
+
+
+class Diverged(Exception):
+    """The loss is no longer a number: going on would train nothing."""
 
 
 @dataclass
@@ -75,7 +80,7 @@ def train(
     """Trains spec["network"] on `data` from `state` (None: from the beginning) to the last epoch.
 
     spec: a complete training spec, as the job record holds it.
-    Raises what `control` raises, and CoreError where the state is another network's.
+    Raises what `control` raises, CoreError where the state is another network's, and Diverged.
     """
     return _Training(spec, data, control, state).run()
 
@@ -142,6 +147,7 @@ class _Training:
                 self._control.between_batches(self._snapshot)
         rows = self._validation_rows
         loss, accuracy = self._evaluate(self._data.images[rows], self._data.labels[rows])
+        self._check_loss(loss)
         metrics = {
             "epoch": state.epoch + 1,
             "train_loss": state.loss_sum / state.seen,
@@ -171,12 +177,21 @@ class _Training:
         zero_grad(self._module)
         logits, backward = self._module.forward(x, run)
         loss, dlogits = self._loss(logits, labels)
+        self._check_loss(loss)
         backward(dlogits)
         self._optimizer.step()
         self._state.loss_sum += loss * len(rows)
         self._state.correct += _correct(logits, labels)
         self._state.seen += len(rows)
         self._meter.count(len(rows))
+
+    def _check_loss(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"the loss is not finite ({loss}) in batch {self._state.batch + 1} of epoch "
+                f"{self._state.epoch + 1}: the training diverged; try a smaller learning rate "
+                f"than {self._optimizer.learning_rate:g}"
+            )
 
     def _evaluate(
         self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]

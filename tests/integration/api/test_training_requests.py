@@ -216,3 +216,18 @@ def test_a_network_too_large_to_hold_is_refused_before_it_is_queued(api: Api, di
     found = refusal(lambda: create(api, with_network(digits, network)))
     assert found.code is grpc.StatusCode.INVALID_ARGUMENT
     assert "parameters" in found.fields["spec.network"]
+
+
+def test_a_training_that_diverges_fails_with_the_reason(api: Api, digits: str) -> None:
+    spec = quick_spec(digits, "diverges", epochs=2)
+    spec.optimizer.learning_rate = 1000.0
+    spec.loss = "squared"
+    job = api.ended(create(api, spec).job.id)
+    assert job.state == jobs_pb2.JOB_STATE_FAILED
+    assert (job.error.reason, job.error.field) == (
+        "TRAINING_DIVERGED",
+        "optimizer.learning_rate",
+    )
+    assert "not finite" in job.error.message
+    assert "learning rate" in job.error.message
+    assert job.failed_attempts == 0

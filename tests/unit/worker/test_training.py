@@ -13,7 +13,7 @@ import pytest
 from convnest_store.datasets import Dataset
 from convnest_worker.channel import Stopped
 from convnest_worker.checkpoint import read_checkpoint, write_checkpoint
-from convnest_worker.training import Trained, TrainingState, train
+from convnest_worker.training import Diverged, Trained, TrainingState, train
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -136,3 +136,10 @@ def test_the_squared_loss_trains_too(spec: Spec, data: Dataset) -> None:
     trained = train(spec, data, state=None, control=Stopping())
     losses = [epoch["train_loss"] for epoch in trained.history]
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
+def test_a_training_that_diverges_says_so(spec: Spec, data: Dataset) -> None:
+    spec = {**spec, "optimizer": {**spec["optimizer"], "learning_rate": 1e5}, "loss": "squared"}
+    with pytest.raises(Diverged, match=r"not finite .* of epoch \d: .* smaller learning rate"):
+        train(spec, data, state=None, control=Stopping())

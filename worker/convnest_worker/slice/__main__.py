@@ -16,6 +16,7 @@ from convnest_worker.slice.garbage import run_collect_garbage
 from convnest_worker.slice.ingest import run_ingest
 from convnest_worker.slice.rebuild import run_rebuild
 from convnest_worker.slice.train import run_train
+from convnest_worker.training import Diverged
 
 KINDS: dict[JobKind, Callable[[Context], Message]] = {
     JobKind.TRAIN: run_train,
@@ -51,6 +52,8 @@ def main() -> None:
         channel.send(_failed(error.reason, str(error), error.field))
     except (AlreadyExists, FailedPrecondition) as error:
         channel.send(_failed(error.reason, str(error)))
+    except Diverged as error:
+        channel.send(_failed("TRAINING_DIVERGED", str(error), "optimizer.learning_rate"))
     except CoreError as error:
         # The data, the spec or the state does not fit: another attempt would end the same.
         channel.send(_failed("TRAINING_FAILED", str(error)))
