@@ -38,7 +38,7 @@ def main() -> None:
     version = ModelVersion.read(begin["manifest"])
     try:
         blobs = blob_store(begin["blob_url"], cache_dir=Path(begin["scratch"]) / "blobs")
-        model = ServedModel(version, blobs)
+        model = ServedModel(version, blobs, max_batch=int(begin["batch"]))
     except (StoreError, CoreError) as error:
         channel.send({"failed": str(error)})
         os._exit(0)

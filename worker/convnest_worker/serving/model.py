@@ -7,6 +7,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 from convnest_core import build, network, softmax
+from convnest_core.planning import plan
 from convnest_store.blobs import BlobStore
 from convnest_store.errors import ImageRejected
 from convnest_store.images import ImageShape, decode
@@ -23,20 +24,21 @@ _Number = TypeVar("_Number", bound=np.generic)
 class ServedModel:
     """One model version. `answer` never raises for what a request holds."""
 
-    def __init__(self, version: ModelVersion, blobs: BlobStore) -> None:
+    def __init__(self, version: ModelVersion, blobs: BlobStore, *, max_batch: int) -> None:
         """Loads and warms it. Raises BlobMissing, BlobCorrupt, Unavailable or CoreError."""
         shape = version.preprocessing.shape
         self._shape = shape
         self._sides = (shape.height, shape.width, shape.channels)
         self._normalisation = Normalisation.of(version.preprocessing)
-        self._network = network(version.network, classes=len(version.classes))
-        build(self._network, self._sides, seed=0)
+        module = network(version.network, classes=len(version.classes))
+        build(module, self._sides, seed=0)
         with blobs.open(version.weights) as path:
-            self._network.load_state(load_file(path))
-        self._network(np.zeros((1, *self._sides), np.float32))
+            module.load_state(load_file(path))
+        self._plan = plan(module, self._sides, max_batch=max_batch)
+        self._plan(np.zeros((1, *self._sides), np.float32))
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:
-        """One reply for each request, in order."""
+        """One reply for each of up to `max_batch` requests, in order."""
         replies: dict[int, Reply] = {}
         x = np.empty((len(requests), *self._sides), np.float32)
         good: list[int] = []
@@ -48,7 +50,7 @@ class ServedModel:
             else:
                 good.append(index)
         if good:
-            probabilities = softmax(self._network(x[: len(good)]))
+            probabilities = softmax(self._plan(x[: len(good)]))
             for row, index in enumerate(good):
                 replies[index] = Reply.probabilities(requests[index].id, probabilities[row])
         return [replies[index] for index in range(len(requests))]
