@@ -1,7 +1,5 @@
 """The named networks: published parameter counts, shapes, and the summary that shows them."""
 
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -58,34 +56,3 @@ def test_convnets_names_follow_the_usual_split() -> None:
 def test_an_image_too_small_is_refused_by_the_layer_it_does_not_fit() -> None:
     with pytest.raises(ShapeError, match=r"conv2 \(conv\): kernel 5×5 does not fit into 4×4 input"):
         shapes_only(network({"name": "lenet"}, classes=10), (8, 8, 1))
-
-
-def test_a_summary_lists_each_layer_once_and_needs_no_weights() -> None:
-    module = network({"name": "lenet"}, classes=10)
-    summary = summarise(module, (28, 28, 1))
-    assert module.parameters() == {}
-    assert [(row.path, row.kind, row.shape, row.parameters) for row in summary.rows[:4]] == [
-        ("conv1", "conv", (28, 28, 6), 156),
-        ("act1", "relu", (28, 28, 6), 0),
-        ("pool1", "max_pool", (14, 14, 6), 0),
-        ("conv2", "conv", (10, 10, 16), 2_416),
-    ]
-    assert summary.output_shape == (10,)
-    lines = summary.text().splitlines()
-    assert len({len(line) for line in lines}) == 1
-    assert lines[2].split() == ["conv1", "conv", "28×28×6", "156"]
-    assert lines[-1].split() == ["total", "61,706"]
-
-
-def test_the_summary_is_a_command() -> None:
-    command = [sys.executable, "-W", "error", "-m", "convnest_core.summary"]
-    printed = subprocess.run(
-        [*command, "lenet", "--shape", "28x28x1", "--classes", "10"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "61,706" in printed.stdout
-    refused = subprocess.run([*command, "lenett"], capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
-    assert refused.stderr.startswith("error: unknown network 'lenett'; did you mean 'lenet'?")
