@@ -9,76 +9,114 @@
 Images are NHWC. See `Module` for what a layer is, `spec` for descriptions in JSON.
 """
 
+from . import schedules
 from .arrays import Array, Backward, Integers, Shape
+from .auxiliary import Auxiliary
 from .building import Initialiser, build, shapes_only
 from .combinators import Concat, Sequential, Sum
 from .errors import CoreError, DTypeError, ShapeError, SpecError, StateError
 from .fingerprint import fingerprint
+from .freezing import freeze, unfreeze
+from .initialisers import Normal, Start
 from .layers import (
+    ELU,
+    GELU,
+    AdaptiveAvgPool,
     AvgPool,
     BatchNorm,
     Conv2d,
     Dropout,
     Flatten,
+    GlobalAvgPool,
+    LeakyReLU,
     Linear,
+    LocalResponseNorm,
     Logits,
+    Maxout,
     MaxPool,
     ReLU,
     Sigmoid,
+    SiLU,
+    Softmax,
+    SpatialDropout,
+    Subsample,
     Tanh,
+    Upsample,
 )
 from .losses import softmax, softmax_cross_entropy, squared_loss
 from .module import Module, zero_grad
-from .optimizers import SGD
+from .optimizers import SGD, Adam, AdamW, Optimizer, RMSProp
 from .options import Kind, Option
 from .parameters import Parameter
 from .process import keep_freed_memory, single_blas_thread
 from .random import shuffled, uniform
-from .run import EVALUATION, Run
+from .run import EVALUATION, Criterion, Run
 from .spec import layer_kinds, network, networks, normalise
 from .summary import Row, Summary, summarise
 
 __all__ = [
+    "ELU",
     "EVALUATION",
+    "GELU",
     "SGD",
+    "Adam",
+    "AdamW",
+    "AdaptiveAvgPool",
     "Array",
+    "Auxiliary",
     "AvgPool",
     "Backward",
     "BatchNorm",
     "Concat",
     "Conv2d",
     "CoreError",
+    "Criterion",
     "DTypeError",
     "Dropout",
     "Flatten",
+    "GlobalAvgPool",
     "Initialiser",
     "Integers",
     "Kind",
+    "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "Logits",
     "MaxPool",
+    "Maxout",
     "Module",
+    "Normal",
+    "Optimizer",
     "Option",
     "Parameter",
+    "RMSProp",
     "ReLU",
     "Row",
     "Run",
     "Sequential",
     "Shape",
     "ShapeError",
+    "SiLU",
     "Sigmoid",
+    "Softmax",
+    "SpatialDropout",
     "SpecError",
+    "Start",
     "StateError",
+    "Subsample",
     "Sum",
     "Summary",
     "Tanh",
+    "Upsample",
     "build",
     "fingerprint",
+    "freeze",
     "keep_freed_memory",
     "layer_kinds",
     "network",
     "networks",
     "normalise",
+    "schedules",
     "shapes_only",
     "shuffled",
     "single_blas_thread",
@@ -86,6 +124,7 @@ __all__ = [
     "softmax_cross_entropy",
     "squared_loss",
     "summarise",
+    "unfreeze",
     "uniform",
     "zero_grad",
 ]

@@ -21,6 +21,11 @@ Pair: TypeAlias = tuple[int, int]
 Backward: TypeAlias = Callable[[Array], Array]
 
 
+def unread(x: Array) -> Array:
+    """Stands for an input gradient that nobody reads: x's shape, zero, and no memory."""
+    return np.broadcast_to(np.zeros((), x.dtype), x.shape)
+
+
 def shown(shape: Shape) -> str:
     """`28×28×1`, as messages and tables write a shape."""
     return "×".join(str(size) for size in shape)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from .arrays import Array, DType, Shape, shown
 from .errors import DTypeError, ShapeError, joined
+from .initialisers import Normal
 from .module import Built, Module
 from .parameters import Parameter
 from .random import normal
@@ -78,18 +79,24 @@ class Initialiser:
                 raise
             raise ShapeError(error.message, path=path, kind=module.kind) from None
         module.built = Built(path, shape, output, dtype)
+        for parameter in module.own_parameters().values():
+            parameter.frozen = module.frozen
         own = 0 if module.children() else self._walk.parameters - before
         self._walk.steps[id(module)] = Step(path, module, shape, output, own)
         return output
 
-    def normal(self, name: str, shape: Shape, *, deviation: float, dtype: DType) -> Array:
-        """Normal numbers of the given standard deviation, keyed by seed, path and `name`."""
+    def normal(self, name: str, shape: Shape, *, start: Normal, dtype: DType) -> Array:
+        """Normal numbers as `start` wants them, keyed by seed, path and `name`."""
         if not self._walk.allocate:
             return _weightless(shape, dtype)
         drawn = normal(
-            f"initial/{joined(self.path, name)}", shape, seed=self._walk.seed, dtype=dtype
+            f"initial/{joined(self.path, name)}",
+            shape,
+            seed=self._walk.seed,
+            dtype=dtype,
+            cut=start.cut,
         )
-        return np.multiply(drawn, deviation, out=drawn)
+        return np.multiply(drawn, start.deviation, out=drawn)
 
     def constant(self, shape: Shape, value: float, *, dtype: DType) -> Array:
         """An array of one value, which a module may write to."""
@@ -98,11 +105,11 @@ class Initialiser:
         return np.zeros(shape, dtype) if value == 0 else np.full(shape, value, dtype)
 
     def weight(
-        self, shape: Shape, *, deviation: float, stored_axes: tuple[int, ...], dtype: DType
+        self, shape: Shape, *, start: Normal, stored_axes: tuple[int, ...], dtype: DType
     ) -> Parameter:
         """A random parameter named `weight`, subject to weight decay."""
         self._count(shape)
-        value = self.normal("weight", shape, deviation=deviation, dtype=dtype)
+        value = self.normal("weight", shape, start=start, dtype=dtype)
         return Parameter(value, self.constant(shape, 0, dtype=dtype), True, stored_axes)
 
     def vector(self, size: int, value: float, *, dtype: DType) -> Parameter:

@@ -42,6 +42,14 @@ def number(field: str, value: object, *, least: float, below: float) -> float:
     return float(value)
 
 
+def positive(field: str, value: object, *, below: float) -> float:
+    """`value` as a float within (0, below)."""
+    checked = number(field, value, least=0, below=below)
+    if not checked:
+        raise SpecError(f"{field} must be > 0 and < {below:g}, got {_short(value)}", field=field)
+    return checked
+
+
 def boolean(field: str, value: object) -> bool:
     """`value`, which must be true or false."""
     if not isinstance(value, bool):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .arrays import Array, Backward, DType, Shape, shown
+from .arrays import Array, Backward, DType, Shape, shown, unread
 from .building import Initialiser
 from .errors import ShapeError, SpecError
 from .module import Module
@@ -35,17 +35,22 @@ class Sequential(Module):
         return x
 
     def forward(self, x: Array, run: Run) -> tuple[Array, Backward]:
-        steps = []
+        steps: list[Backward] = []
+        skipped = None
         for child in self._children.values():
+            trains = run.input_gradient or _trains(child)
+            if not trains and skipped is None:
+                skipped = unread(x)
             x, step = child.forward(x, run)
-            steps.append(step)
-            if not run.input_gradient and child.parameters():
+            if trains:
+                steps.append(step)
                 run = run.with_input_gradient()
 
         def backward(dy: Array) -> Array:
             for step in reversed(steps):
                 dy = step(dy)
-            return dy
+            # Nobody reads the input's gradient then, and what it takes is not computed.
+            return dy if skipped is None else skipped
 
         return x, backward
 
@@ -111,6 +116,10 @@ class Concat(Module):
             return _added([step(part) for step, part in zip(backwards, parts, strict=True)])
 
         return np.concatenate([y for y, _ in passes], axis=-1), backward
+
+
+def _trains(module: Module) -> bool:
+    return any(not parameter.frozen for parameter in module.parameters().values())
 
 
 def _added(arrays: list[Array]) -> Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from . import checks
 from .checks import Check
 from .errors import SpecError
+from .initialisers import start_of
 
 
 def integer(least: int, most: int) -> Check:
@@ -26,6 +27,14 @@ def odd(most: int) -> Check:
 
 def number(least: float, below: float) -> Check:
     return lambda field, value: checks.number(field, value, least=least, below=below)
+
+
+def positive(below: float) -> Check:
+    return lambda field, value: checks.positive(field, value, below=below)
+
+
+def start() -> Check:
+    return start_of
 
 
 def boolean() -> Check:

@@ -38,6 +38,7 @@ class Module(ABC):
 
     kind: ClassVar[str]
     built: Built | None = None
+    frozen: bool = False  # set by `freeze`
 
     @abstractmethod
     def build(self, shape: Shape, rng: Initialiser, dtype: DType) -> Shape:
@@ -58,7 +59,10 @@ class Module(ABC):
         return self.forward(x, EVALUATION)[0]
 
     def children(self) -> Mapping[str, Module]:
-        """The modules this one is made of, by name."""
+        """The modules this one is made of, by name.
+
+        A child named "" has its parent's path: its own children's names follow the parent's.
+        """
         return {}
 
     def own_parameters(self) -> Mapping[str, Parameter]:

@@ -15,12 +15,14 @@ class Parameter:
 
     `stored_axes` maps it to the layout it is stored in (torchvision's): `value.transpose(axes)`.
     `decay` says whether weight decay applies: to weights, not to biases and BatchNorm's scale.
+    `frozen` ones are left alone by optimizers, and their gradients need not be computed.
     """
 
     value: Array
     grad: Array
     decay: bool
     stored_axes: tuple[int, ...]
+    frozen: bool = False
 
     @property
     def stored_shape(self) -> Shape:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import blake2b
-from math import prod
+from math import inf, prod
 
 import numpy as np
 import numpy.typing as npt
@@ -73,9 +73,22 @@ def uniform(name: str, *, seed: int, epoch: int, samples: Integers, count: int) 
     return (drawn >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
 
 
-def normal(name: str, shape: Shape, *, seed: int, dtype: DType) -> Array:
-    """Standard normal numbers (Box and Muller, 1958), drawn in float64 and rounded to `dtype`."""
-    count = prod(shape)
+def normal(name: str, shape: Shape, *, seed: int, dtype: DType, cut: float = inf) -> Array:
+    """Standard normal numbers (Box and Muller, 1958), drawn in float64 and rounded to `dtype`.
+
+    Numbers beyond ±`cut` are replaced by the next ones of their own.
+    """
+    out = _normal(name, prod(shape), seed=seed, dtype=dtype)
+    beyond = np.flatnonzero(np.abs(out) > cut) if cut < inf else ()
+    attempt = 0
+    while len(beyond):
+        attempt += 1
+        out[beyond] = _normal(f"{name}/{attempt}", len(beyond), seed=seed, dtype=dtype)
+        beyond = beyond[np.abs(out[beyond]) > cut]
+    return out.reshape(shape)
+
+
+def _normal(name: str, count: int, *, seed: int, dtype: DType) -> Array:
     out = np.empty(-(-count // 4) * 4, dtype)
     zero = np.zeros(1, np.uint64)
     key = stream_key(seed, name)
@@ -86,7 +99,7 @@ def normal(name: str, shape: Shape, *, seed: int, dtype: DType) -> Array:
         radius = np.sqrt(-2.0 * np.log((drawn[:, :2] + 1.0) * 2.0**-32))
         angle = drawn[:, 2:] * (2.0 * np.pi * 2.0**-32)
         out[first:last] = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1).reshape(-1)
-    return out[:count].reshape(shape)
+    return out[:count]
 
 
 def shuffled(count: int, *, seed: int, epoch: int) -> Integers:

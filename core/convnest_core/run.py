@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from .arrays import Integers
+from .arrays import Array, Integers
 from .errors import CoreError
 from .random import words
+
+# The loss of a batch's logits, and its gradient: dL/dlogits.
+Criterion: TypeAlias = Callable[[Array], tuple[float, Array]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +24,8 @@ class Run:
     `samples` are the indices of the batch's samples in their dataset (int64): with `seed`, `epoch`
     and a layer's path they name every random number, however a batch is split. Where
     `input_gradient` is False nobody reads what the outermost backward returns, and the first
-    layer with parameters may return anything of the right shape.
+    layer with parameters may return anything of the right shape. `criterion` is this batch's loss,
+    for networks with auxiliary heads, which have logits of their own in training.
     """
 
     training: bool
@@ -27,6 +33,7 @@ class Run:
     epoch: int = 0
     samples: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     input_gradient: bool = True
+    criterion: Criterion | None = None
 
     def words(self, name: str, *, batch: int, count: int) -> npt.NDArray[np.uint32]:
         """`count` random 32-bit words for each sample of the batch, for the layer `name`."""

@@ -17,8 +17,8 @@ class BatchNorm(Module):
     """y = γ · (x - μ) / √(σ² + ε) + β.
 
     Training takes μ and σ² from the batch (over all but the last axis) and moves the running ones
-    towards them by `momentum`; evaluation takes the running ones. The running variance is the
-    unbiased one, as in PyTorch, so that its state means the same.
+    towards them by `momentum`; evaluation, and a frozen layer, take the running ones as they are.
+    The running variance is the unbiased one, as in PyTorch, so that its state means the same.
     """
 
     kind = "batch_norm"
@@ -49,7 +49,7 @@ class BatchNorm(Module):
 
     def forward(self, x: Array, run: Run) -> tuple[Array, Backward]:
         self.expect(x)
-        return self._by_batch(x) if run.training else self._by_running(x)
+        return self._by_batch(x) if run.training and not self.frozen else self._by_running(x)
 
     def _by_batch(self, x: Array) -> tuple[Array, Backward]:
         scale, shift = self._parameters["weight"], self._parameters["bias"]

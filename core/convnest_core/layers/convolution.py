@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-import numpy as np
-
 from convnest_core import kernels
-from convnest_core.arrays import Array, Backward, DType, Pair, Shape
+from convnest_core.arrays import Array, Backward, DType, Pair, Shape, unread
 from convnest_core.building import Initialiser
-from convnest_core.checks import MAX_FILTERS, boolean, choice, integer, pair
-from convnest_core.errors import ShapeError
-from convnest_core.initialisers import STARTS, Start, deviation
+from convnest_core.checks import MAX_FILTERS, boolean, integer, number, pair
+from convnest_core.errors import ShapeError, SpecError
+from convnest_core.initialisers import Start, drawn_as, start_of
 from convnest_core.kernels.windows import slid
 from convnest_core.module import Module
 from convnest_core.parameters import Parameter
 from convnest_core.run import Run
 
 
-def window_output(shape: Shape, *, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
+def window_output(
+    shape: Shape,
+    *,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair = (1, 1),
+    ceil: bool = False,
+) -> Pair:
     """The (height, width) that windows make of an image of `shape` (H, W, C); or a ShapeError."""
     if len(shape) != 3:
         raise ShapeError(f"takes images (height, width, channels), got {len(shape)} dimension(s)")
-    height, width = slid((shape[0], shape[1]), kernel=kernel, stride=stride, padding=padding)
+    height, width = slid(
+        (shape[0], shape[1]),
+        kernel=kernel,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        ceil=ceil,
+    )
     if height < 1 or width < 1:
+        apart = f" with dilation {dilation[0]}, {dilation[1]}" if dilation != (1, 1) else ""
         around = f" with padding {padding[0]}, {padding[1]}" if any(padding) else ""
         raise ShapeError(
-            f"kernel {kernel[0]}×{kernel[1]} does not fit into {shape[0]}×{shape[1]} input{around}"
+            f"kernel {kernel[0]}×{kernel[1]}{apart} does not fit into "
+            f"{shape[0]}×{shape[1]} input{around}"
         )
     return height, width
 
 
 class Conv2d(Module):
-    """y[n,i,j,o] = b[o] + Σ x[n, i·s+u-p, j·s+v-p, c] · w[u,v,c,o], zero outside the image."""
+    """y[n,i,j,o] = b[o] + Σ x[n, i·s+u·d-p, j·s+v·d-p, c] · w[u,v,c,o], zero outside the image.
+
+    With `groups`, input and output channels fall into as many equal parts, and each output sums
+    over its own part alone (Krizhevsky, Sutskever, Hinton 2012).
+    """
 
     kind = "conv"
 
@@ -43,30 +60,48 @@ class Conv2d(Module):
         *,
         stride: int | Pair = 1,
         padding: int | Pair = 0,
+        dilation: int | Pair = 1,
+        groups: int = 1,
         bias: bool = True,
         start: Start = "he",
+        bias_start: float = 0.0,
     ) -> None:
         self.filters = integer("filters", filters, least=1, most=MAX_FILTERS)
         self.kernel = pair("kernel", kernel, least=1)
         self.stride = pair("stride", stride, least=1)
         self.padding = pair("padding", padding, least=0)
-        self.start = cast(Start, choice("start", start, among=STARTS))
+        self.dilation = pair("dilation", dilation, least=1)
+        self.groups = integer("groups", groups, least=1, most=MAX_FILTERS)
+        if self.filters % self.groups:
+            message = f"groups must divide filters, got {self.groups} and {self.filters}"
+            raise SpecError(message, field="groups")
+        self.start = start_of("start", start)
+        self.bias_start = number("bias_start", bias_start, least=-100, below=100)
         self._has_bias = boolean("bias", bias)
         self._parameters: dict[str, Parameter] = {}
 
     def build(self, shape: Shape, rng: Initialiser, dtype: DType) -> Shape:
         height, width = window_output(
-            shape, kernel=self.kernel, stride=self.stride, padding=self.padding
+            shape,
+            kernel=self.kernel,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
         )
-        area, channels = self.kernel[0] * self.kernel[1], shape[2]
-        width_of_start = deviation(self.start, fan_in=area * channels, fan_out=area * self.filters)
+        if shape[2] % self.groups:
+            raise ShapeError(
+                f"takes channels in {self.groups} groups, got {shape[2]} channels, "
+                f"which {self.groups} does not divide"
+            )
+        area, channels = self.kernel[0] * self.kernel[1], shape[2] // self.groups
+        start = drawn_as(
+            self.start, fan_in=area * channels, fan_out=area * self.filters // self.groups
+        )
         weight_shape = (*self.kernel, channels, self.filters)
-        weight = rng.weight(
-            weight_shape, deviation=width_of_start, stored_axes=(3, 2, 0, 1), dtype=dtype
-        )
+        weight = rng.weight(weight_shape, start=start, stored_axes=(3, 2, 0, 1), dtype=dtype)
         self._parameters = {"weight": weight}
         if self._has_bias:
-            self._parameters["bias"] = rng.vector(self.filters, 0, dtype=dtype)
+            self._parameters["bias"] = rng.vector(self.filters, self.bias_start, dtype=dtype)
         return height, width, self.filters
 
     def own_parameters(self) -> dict[str, Parameter]:
@@ -81,6 +116,8 @@ class Conv2d(Module):
             None if bias is None else bias.value,
             stride=self.stride,
             padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
         )
 
         def backward(dy: Array) -> Array:
@@ -90,17 +127,16 @@ class Conv2d(Module):
                 dy,
                 stride=self.stride,
                 padding=self.padding,
+                dilation=self.dilation,
+                groups=self.groups,
                 bias=bias is not None,
                 input_gradient=run.input_gradient,
+                weight_gradient=not weight.frozen,
             )
-            weight.grad += gradients.dw
+            if gradients.dw is not None:
+                weight.grad += gradients.dw
             if bias is not None and gradients.db is not None:
                 bias.grad += gradients.db
             return unread(x) if gradients.dx is None else gradients.dx
 
         return y, backward
-
-
-def unread(x: Array) -> Array:
-    """Stands for an input gradient that nobody reads: x's shape, zero, and no memory."""
-    return np.broadcast_to(np.zeros((), x.dtype), x.shape)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 
-from convnest_core.arrays import Array, Backward, DType, Shape, shown
+from convnest_core.arrays import Array, Backward, DType, Shape, shown, unread
 from convnest_core.building import Initialiser
-from convnest_core.checks import MAX_FEATURES, boolean, choice, integer
+from convnest_core.checks import MAX_FEATURES, boolean, integer, number
 from convnest_core.errors import ShapeError
-from convnest_core.initialisers import STARTS, Start, deviation
+from convnest_core.initialisers import Start, drawn_as, start_of
 from convnest_core.kernels import column_sums
 from convnest_core.module import Module
 from convnest_core.parameters import Parameter
 from convnest_core.run import Run
 
-from .convolution import unread
+_TILE_BYTES = 1 << 22
 
 
 class Linear(Module):
@@ -24,21 +22,29 @@ class Linear(Module):
 
     kind = "linear"
 
-    def __init__(self, features: int, *, bias: bool = True, start: Start = "he") -> None:
+    def __init__(
+        self,
+        features: int,
+        *,
+        bias: bool = True,
+        start: Start = "he",
+        bias_start: float = 0.0,
+    ) -> None:
         self.features = integer("features", features, least=1, most=MAX_FEATURES)
-        self.start = cast(Start, choice("start", start, among=STARTS))
+        self.start = start_of("start", start)
+        self.bias_start = number("bias_start", bias_start, least=-100, below=100)
         self._has_bias = boolean("bias", bias)
         self._parameters: dict[str, Parameter] = {}
 
     def build(self, shape: Shape, rng: Initialiser, dtype: DType) -> Shape:
         if len(shape) != 1:
             raise ShapeError(f"takes vectors, got {shown(shape)}; put a flatten layer before it")
-        width = deviation(self.start, fan_in=shape[0], fan_out=self.features)
+        start = drawn_as(self.start, fan_in=shape[0], fan_out=self.features)
         weight_shape = (shape[0], self.features)
-        weight = rng.weight(weight_shape, deviation=width, stored_axes=(1, 0), dtype=dtype)
+        weight = rng.weight(weight_shape, start=start, stored_axes=(1, 0), dtype=dtype)
         self._parameters = {"weight": weight}
         if self._has_bias:
-            self._parameters["bias"] = rng.vector(self.features, 0, dtype=dtype)
+            self._parameters["bias"] = rng.vector(self.features, self.bias_start, dtype=dtype)
         return (self.features,)
 
     def own_parameters(self) -> dict[str, Parameter]:
@@ -52,9 +58,18 @@ class Linear(Module):
             y += bias.value
 
         def backward(dy: Array) -> Array:
-            weight.grad += np.matmul(x.T, dy)
-            if bias is not None:
+            if not weight.frozen:
+                _add_product(x, dy, into=weight.grad)
+            if bias is not None and not bias.frozen:
                 bias.grad += column_sums(dy)
             return np.matmul(dy, weight.value.T) if run.input_gradient else unread(x)
 
         return y, backward
+
+
+def _add_product(x: Array, dy: Array, *, into: Array) -> None:
+    """Add xᵀ · dy, some rows at a time: a weight may have half a gigabyte, and needs no second."""
+    rows = max(256, _TILE_BYTES // (into.shape[1] * into.itemsize))
+    for first in range(0, len(into), rows):
+        part = slice(first, first + rows)
+        into[part] += np.matmul(x[:, part].T, dy)

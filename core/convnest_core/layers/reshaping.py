@@ -51,4 +51,5 @@ class Logits(Module):
         return shape
 
     def forward(self, x: Array, run: Run) -> tuple[Array, Backward]:  # noqa: ARG002
+        self.expect(x)
         return x, lambda dy: dy

@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 from convnest_core import (
+    ELU,
     EVALUATION,
+    GELU,
+    AdaptiveAvgPool,
     AvgPool,
     BatchNorm,
     Concat,
@@ -14,18 +17,29 @@ from convnest_core import (
     Dropout,
     DTypeError,
     Flatten,
+    GlobalAvgPool,
+    LeakyReLU,
     Linear,
+    LocalResponseNorm,
     Logits,
+    Maxout,
     MaxPool,
     Module,
     ReLU,
+    Run,
     Sequential,
     Shape,
     ShapeError,
     Sigmoid,
+    SiLU,
+    Softmax,
+    SpatialDropout,
+    SpecError,
     StateError,
+    Subsample,
     Sum,
     Tanh,
+    Upsample,
     build,
     network,
     shapes_only,
@@ -62,12 +76,64 @@ CASES: dict[str, tuple[Callable[[], Module], Shape, int, Shape]] = {
     "conv of many channels": (lambda: Conv2d(3, 3, padding=1), (3, 3, 17), 2, (3, 3, 3)),
     "conv 1×1": (lambda: Conv2d(3, 1), (3, 3, 4), 2, (3, 3, 3)),
     "conv without bias": (lambda: Conv2d(3, 3, bias=False), (4, 5, 2), 2, (2, 3, 3)),
+    "conv in groups": (lambda: Conv2d(4, 3, groups=2, padding=1), (4, 5, 6), 2, (4, 5, 4)),
+    "conv by channel": (lambda: Conv2d(6, 3, groups=3, stride=2), (5, 6, 3), 1, (2, 2, 6)),
+    "conv dilated": (lambda: Conv2d(2, 3, dilation=2, padding=2), (5, 6, 2), 2, (5, 6, 2)),
+    "conv with all of it": (
+        lambda: Conv2d(
+            4, (2, 3), stride=(2, 1), padding=(1, 2), dilation=(3, 2), groups=2, bias=False
+        ),
+        (7, 6, 4),
+        2,
+        (3, 6, 4),
+    ),
+    "conv of 1×1 strided": (lambda: Conv2d(3, 1, stride=2), (5, 4, 2), 2, (3, 2, 3)),
     "linear": (lambda: Linear(4), (5,), 3, (4,)),
     "linear without bias": (lambda: Linear(4, bias=False), (5,), 1, (4,)),
     "max pool": (lambda: MaxPool(2), (5, 4, 3), 2, (2, 2, 3)),
     "max pool overlapping": (lambda: MaxPool(3, stride=2, padding=1), (7, 6, 2), 2, (4, 3, 2)),
     "max pool with gaps": (lambda: MaxPool(2, stride=3), (8, 7, 1), 1, (3, 2, 1)),
     "max pool oblong": (lambda: MaxPool((1, 3), stride=(2, 1)), (4, 5, 2), 2, (2, 3, 2)),
+    "max pool over the edge": (
+        lambda: MaxPool(3, stride=2, ceil=True),
+        (6, 4, 2),
+        2,
+        (3, 2, 2),
+    ),
+    "max pool larger than the image": (
+        lambda: MaxPool(3, stride=2, padding=1, ceil=True),
+        (1, 2, 1),
+        1,
+        (1, 2, 1),
+    ),
+    "avg pool over the edge": (
+        lambda: AvgPool(3, stride=2, padding=1, ceil=True),
+        (6, 4, 2),
+        2,
+        (4, 3, 2),
+    ),
+    "avg pool of what is there": (
+        lambda: AvgPool(3, stride=2, padding=1, ceil=True, count_padding=False),
+        (6, 5, 2),
+        2,
+        (4, 3, 2),
+    ),
+    "global avg pool": (lambda: GlobalAvgPool(), (3, 4, 2), 2, (2,)),
+    "adaptive avg pool": (lambda: AdaptiveAvgPool((2, 3)), (5, 4, 2), 2, (2, 3, 2)),
+    "adaptive avg pool to more": (lambda: AdaptiveAvgPool(5), (3, 2, 2), 2, (5, 5, 2)),
+    "adaptive avg pool of its size": (lambda: AdaptiveAvgPool(3), (3, 3, 2), 1, (3, 3, 2)),
+    "upsample": (lambda: Upsample((2, 3)), (3, 2, 2), 2, (6, 6, 2)),
+    "subsample": (lambda: Subsample(5), (5, 4, 2), 2, (3, 2, 5)),
+    "subsample of the same": (lambda: Subsample(2, stride=1), (2, 3, 2), 1, (2, 3, 2)),
+    "local response norm": (lambda: LocalResponseNorm(), (2, 3, 7), 2, (2, 3, 7)),
+    "local response norm of few": (
+        lambda: LocalResponseNorm(4, alpha=0.5, beta=1.3, k=0.7),
+        (2, 1, 3),
+        1,
+        (2, 1, 3),
+    ),
+    "maxout": (lambda: Maxout(3), (2, 3, 6), 2, (2, 3, 2)),
+    "maxout of vectors": (lambda: Maxout(), (6,), 3, (3,)),
     "avg pool": (lambda: AvgPool(2), (5, 4, 3), 2, (2, 2, 3)),
     "avg pool overlapping": (lambda: AvgPool(3, stride=2, padding=1), (7, 6, 2), 2, (4, 3, 2)),
     "avg pool with gaps": (lambda: AvgPool(2, stride=3), (8, 7, 1), 1, (3, 2, 1)),
@@ -75,9 +141,17 @@ CASES: dict[str, tuple[Callable[[], Module], Shape, int, Shape]] = {
     "batch norm of vectors": (lambda: BatchNorm(momentum=0.3), (4,), 6, (4,)),
     "batch norm of one image": (lambda: BatchNorm(), (3, 3, 1), 1, (3, 3, 1)),
     "relu": (lambda: ReLU(), (3, 4, 2), 2, (3, 4, 2)),
+    "leaky relu": (lambda: LeakyReLU(0.2), (3, 4, 2), 2, (3, 4, 2)),
+    "leaky relu, steep": (lambda: LeakyReLU(3), (5,), 2, (5,)),
+    "elu": (lambda: ELU(0.7), (3, 4, 2), 2, (3, 4, 2)),
+    "gelu": (lambda: GELU(), (3, 4, 2), 2, (3, 4, 2)),
+    "silu": (lambda: SiLU(), (5,), 3, (5,)),
+    "softmax": (lambda: Softmax(), (5,), 3, (5,)),
+    "softmax of each pixel": (lambda: Softmax(), (2, 3, 4), 2, (2, 3, 4)),
     "sigmoid": (lambda: Sigmoid(), (5,), 2, (5,)),
     "tanh": (lambda: Tanh(), (5,), 2, (5,)),
     "dropout": (lambda: Dropout(0.4), (3, 4, 2), 2, (3, 4, 2)),
+    "spatial dropout": (lambda: SpatialDropout(0.4), (2, 3, 6), 3, (2, 3, 6)),
     "flatten images": (lambda: Flatten(), (3, 4, 2), 2, (24,)),
     "flatten vectors": (lambda: Flatten(), (5,), 2, (5,)),
     "logits": (lambda: Logits(5), (5,), 2, (5,)),
@@ -170,7 +244,7 @@ def test_batch_norm_moves_its_running_statistics_as_published() -> None:
     module = BatchNorm(momentum=0.25)
     build(module, (2,), seed=0, dtype=np.float64)
     x = np.array([[1.0, 10.0], [3.0, 14.0], [5.0, 30.0]])
-    run_of_training = EVALUATION.__class__(training=True)
+    run_of_training = Run(training=True)
     y, _ = module.forward(x, run_of_training)
     np.testing.assert_allclose(y.mean(axis=0), 0, atol=1e-12)
     state = module.state()
@@ -192,3 +266,81 @@ def test_sigmoid_does_not_overflow() -> None:
     build(module, (2,), seed=0)
     y = module(np.array([[-1e30, 1e30]], np.float32))
     np.testing.assert_array_equal(y, [[0.0, 1.0]])
+
+
+def test_a_module_built_in_float32_refuses_float64(case: Any) -> None:
+    make, shape, batch, _ = case
+    module = make()
+    build(module, shape, seed=0)
+    x = np.ones((batch, *shape))
+    if isinstance(module, Sequential) and not module.children():
+        return  # nothing in it computes
+    with pytest.raises(DTypeError, match="built in float32, got float64"):
+        module(x)
+    with pytest.raises(DTypeError, match="built in float32, got float64"):
+        module.forward(x, EVALUATION)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 4)])
+def test_what_works_on_images_refuses_vectors(shape: Shape) -> None:
+    kinds = (GlobalAvgPool(), AdaptiveAvgPool(2), Upsample(), Subsample(4), LocalResponseNorm())
+    for module in (*kinds, SpatialDropout()):
+        with pytest.raises(ShapeError, match="takes images"):
+            shapes_only(module, shape)
+
+
+def test_groups_divide_both_numbers_of_channels() -> None:
+    with pytest.raises(SpecError, match="groups must divide filters, got 4 and 6"):
+        Conv2d(6, 3, groups=4)
+    with pytest.raises(ShapeError, match="got 5 channels, which 2 does not divide"):
+        shapes_only(Conv2d(6, 3, groups=2), (5, 5, 5))
+    with pytest.raises(ShapeError, match="groups of 3, got 7, which 3 does not divide"):
+        shapes_only(Maxout(3), (7,))
+    with pytest.raises(ShapeError, match="kernel 3×3 with dilation 3, 3 does not fit into 6×9"):
+        shapes_only(Conv2d(6, 3, dilation=3), (6, 9, 1))
+
+
+def test_spatial_dropout_drops_whole_channels() -> None:
+    module = SpatialDropout(0.5)
+    build(module, (4, 3, 200), seed=0)
+    x = np.ones((2, 4, 3, 200), np.float32)
+    run = Run(training=True, samples=np.arange(2))
+    y, _ = module.forward(x, run)
+    assert (y == y[:, :1, :1]).all()
+    assert set(np.unique(y)) == {0.0, 2.0}
+    assert 0.3 < (y == 0).mean() < 0.7
+
+
+def test_dropout_keeps_a_byte_a_value() -> None:
+    module = Dropout(0.5)
+    build(module, (1000,), seed=0)
+    run = Run(training=True, samples=np.arange(2))
+    _, backward = module.forward(np.ones((2, 1000), np.float32), run)
+    held = [cell.cell_contents for cell in backward.__closure__ or ()]
+    assert [a.dtype for a in held if isinstance(a, np.ndarray)] == [np.dtype(bool)]
+
+
+def test_a_max_pool_keeps_neither_its_input_nor_its_output() -> None:
+    module = MaxPool(2)
+    build(module, (4, 4, 3), seed=0)
+    _, backward = module.forward(np.ones((2, 4, 4, 3), np.float32), EVALUATION)
+    held = [cell.cell_contents for cell in backward.__closure__ or ()]
+    assert not any(isinstance(a, np.ndarray) for a in held)
+    assert {a.dtype for one in held if isinstance(one, tuple) for a in one if np.ndim(a)} == {
+        np.dtype(np.uint8)
+    }
+
+
+def test_truncated_weights_have_no_tails_and_he_s_width() -> None:
+    module = Linear(300, start="truncated", bias_start=0.5)
+    build(module, (200,), seed=0)
+    weight = module.state()["weight"]
+    assert weight.std() == pytest.approx(0.1, rel=0.02)
+    assert np.abs(weight).max() <= 0.2 / 0.8796
+    assert (module.state()["bias"] == 0.5).all()
+    fixed = Conv2d(64, 3, start=0.01)
+    build(fixed, (8, 8, 64), seed=0)
+    assert fixed.state()["weight"].std() == pytest.approx(0.01, rel=0.02)
+    wide = Conv2d(64, 3, start="he_out")
+    build(wide, (8, 8, 16), seed=0)
+    assert wide.state()["weight"].std() == pytest.approx((2 / (9 * 64)) ** 0.5, rel=0.02)

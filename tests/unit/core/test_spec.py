@@ -53,11 +53,14 @@ def test_defaults_are_filled_in() -> None:
             "kernel": 3,
             "stride": 1,
             "padding": 1,
+            "dilation": 1,
+            "groups": 1,
             "bias": True,
             "start": "he",
+            "bias_start": 0.0,
         }
     }
-    assert layers[5] == {"max_pool": {"size": 2, "stride": 2, "padding": 0}}
+    assert layers[5] == {"max_pool": {"size": 2, "stride": 2, "padding": 0, "ceil": False}}
     assert layers[3]["sum"][1][0]["conv"]["kernel"] == [1, 3]
     assert normalise({"name": "lenet"}, classes=3) == {
         "name": "lenet",
