@@ -1,0 +1,422 @@
+"""The job table: legal transitions, one holder at a time, order, caps, and what a job holds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+import redis
+from convnest_store import jobs as jobs_module
+from convnest_store.catalog import DatasetCatalog
+from convnest_store.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    LeaseLost,
+    NotFound,
+    QuotaExceeded,
+    Unavailable,
+)
+from convnest_store.events import EventReader
+from convnest_store.jobs import JobStore, Lease, NewJob
+from convnest_store.registry import ModelRegistry
+from convnest_store.scripts import ScriptLoader, _constants
+from convnest_store.states import TRANSITIONS, JobKind, JobState, Wish
+from support.desk import FAILURE, LEASE_S, Desk
+from support.waiting import until
+
+MANIFEST = {"model": "m", "version": 1}
+RECORD = {"name": "d"}
+#: What needs the lease, and changes the record or what it leads to.
+BY_LEASE: dict[str, Callable[[JobStore, Lease], object]] = {
+    "beat": lambda jobs, lease: jobs.beat(lease, lease_s=LEASE_S),
+    "append_events": lambda jobs, lease: jobs.append_events(lease, [("log", {"text": "x"})]),
+    "commit_checkpoint": lambda jobs, lease: jobs.commit_checkpoint(lease, {"a": 1}, event={}),
+    "requeue": lambda jobs, lease: jobs.requeue(lease, reason="r", failure=FAILURE, counts=True),
+    "finish": lambda jobs, lease: jobs.finish(lease, JobState.SUCCEEDED, result={}),
+    "reserve_version": lambda jobs, lease: jobs.reserve_version(lease, "m"),
+    "publish_model": lambda jobs, lease: jobs.publish_model(lease, MANIFEST, result={}),
+    "publish_dataset": lambda jobs, lease: jobs.publish_dataset(lease, RECORD, result={}),
+}
+
+
+def contents(client: redis.Redis) -> dict[str, Any]:
+    """Everything that is stored."""
+    readers: dict[str, Callable[[str], object]] = {
+        "string": client.get,
+        "hash": client.hgetall,
+        "set": lambda key: sorted(cast(set[str], client.smembers(key))),
+        "zset": lambda key: client.zrange(key, 0, -1, withscores=True),
+        "stream": client.xrange,
+    }
+    names = cast(list[str], client.keys())
+    return {name: readers[cast(str, client.type(name))](name) for name in sorted(names)}
+
+
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(JobState, JobState)))
+def test_a_state_changes_as_the_table_says_and_in_no_other_way(
+    desk: Desk, client: redis.Redis, before: JobState, after: JobState
+) -> None:
+    load = ScriptLoader(client, "jobs", _constants())
+    script = client.register_script(
+        f"{load._prelude}\nreturn set_state(ARGV[1], ARGV[2], 'why', '') or {{'OK'}}"
+    )
+    job = desk.new()
+    client.hset(f"{{convnest}}:job:{job.id}", "state", before)
+    stored = contents(client)
+    answer = script(args=[job.id, after])
+    if after in TRANSITIONS[before]:
+        assert answer == ["OK"]
+        assert desk.state(job.id) is after
+        assert job.id in desk.ids(after)
+    else:
+        assert answer[0] == "FAILED_PRECONDITION"
+        assert contents(client) == stored
+
+
+def test_a_job_goes_from_queued_to_done(desk: Desk, events: EventReader) -> None:
+    job = desk.new()
+    assert (job.state, job.attempt, job.worker) == (JobState.QUEUED, 0, "")
+    lease = desk.taken(worker="one")
+    running = desk.jobs.get(job.id)
+    assert (running.state, running.attempt, running.worker) == (JobState.RUNNING, 1, "one")
+    assert running.started_ms >= running.created_ms > 0
+    assert desk.claim() is None
+    desk.jobs.finish(lease, JobState.SUCCEEDED, result={"blobs": 3})
+    done = desk.jobs.get(job.id)
+    assert (done.state, done.result, done.worker) == (JobState.SUCCEEDED, {"blobs": 3}, "")
+    assert done.ended_ms >= done.started_ms
+    told = [event.data["state"] for event in events.read(job.id, after=0)]
+    assert told == ["QUEUED", "RUNNING", "SUCCEEDED"]
+    assert desk.jobs.active_ids() == frozenset()
+
+
+@pytest.mark.parametrize("operation", BY_LEASE)
+@pytest.mark.parametrize("how", ["given back", "taken by another", "finished", "deleted", "forged"])
+def test_a_stale_token_changes_nothing(
+    desk: Desk, client: redis.Redis, operation: str, how: str
+) -> None:
+    job = desk.new()
+    lease = desk.taken()
+    if how == "forged":
+        lease = Lease(lease.job, "1:forged")
+    elif how in ("finished", "deleted"):
+        desk.jobs.finish(lease, JobState.SUCCEEDED)
+        if how == "deleted":
+            desk.jobs.delete(job.id)
+    else:
+        desk.jobs.requeue(lease, reason="r", counts=False)
+        if how == "taken by another":
+            desk.taken()
+    before = contents(client)
+    with pytest.raises(LeaseLost):
+        BY_LEASE[operation](desk.jobs, lease)
+    assert contents(client) == before
+
+
+def test_two_workers_never_hold_the_same_job(desk: Desk) -> None:
+    made = {desk.new().id for _ in range(20)}
+    taken = [desk.taken().job.id for _ in range(20)]
+    assert len(taken) == len(set(taken))
+    assert set(taken) == made
+    assert desk.claim() is None
+
+
+def test_the_best_job_is_the_most_urgent_then_the_longest_waiting(desk: Desk) -> None:
+    made = {}
+    for index, priority in enumerate((0, 5, -100, 5, 100, 0, -1)):
+        made[desk.new(priority=priority).id] = (-priority, index)
+        # The next one waits for less long: by Redis' clock, which counts milliseconds.
+        now = desk.client.time()
+        until(lambda before=now: desk.client.time() > _later(before), within_s=1, what="a tick")  # type: ignore[misc]
+    order = [desk.taken().job.id for _ in made]
+    assert order == sorted(made, key=lambda job_id: made[job_id])
+
+
+def _later(time: Any) -> tuple[int, int]:
+    seconds, microseconds = time
+    return (seconds, microseconds + 1000) if microseconds < 999_000 else (seconds + 1, 0)
+
+
+def test_a_lease_that_ran_out_is_reaped_and_the_attempt_counts(desk: Desk) -> None:
+    job = desk.new(max_attempts=2)
+    reap(desk)
+    for attempt in (1, 2):
+        lease = desk.taken(lease_s=0.05)
+        reaped = until(lambda: reap(desk), within_s=5, what="the lease is reaped")
+        assert reaped == [job.id]
+        now = desk.jobs.get(job.id)
+        assert now.failed_attempts == attempt
+        assert now.failures[-1].reason == "WORKER_LOST"
+        assert now.failures[-1].attempt == attempt
+        with pytest.raises(LeaseLost):
+            desk.jobs.beat(lease, lease_s=LEASE_S)
+    assert now.state is JobState.FAILED
+    assert now.error is not None
+    assert now.error.reason == "WORKER_LOST"
+    assert reap(desk) == []
+    assert desk.jobs.active_ids() == frozenset()
+
+
+def reap(desk: Desk) -> list[str]:
+    return list(desk.jobs.reap(lease_s=0.01, every_s=5)[1])
+
+
+def test_a_holder_that_is_late_but_unclaimed_may_renew(desk: Desk) -> None:
+    job = desk.new()
+    lease = desk.taken(lease_s=0.001)
+    leases = "{convnest}:leases"
+    until(
+        lambda: desk.client.zscore(leases, job.id) < now_ms(desk),  # type: ignore[operator]
+        within_s=2,
+        what="the lease is over",
+    )
+    desk.jobs.beat(lease, lease_s=LEASE_S)
+    reap(desk)
+    assert desk.state(job.id) is JobState.RUNNING
+
+
+def now_ms(desk: Desk) -> float:
+    seconds, microseconds = desk.client.time()
+    return seconds * 1000 + microseconds / 1000
+
+
+def test_a_beat_brings_the_wish_and_how_many_wait(desk: Desk) -> None:
+    job = desk.new()
+    lease = desk.taken()
+    assert desk.jobs.beat(lease, lease_s=LEASE_S) == jobs_module.Beat(Wish.NONE, 0)
+    desk.new()
+    assert desk.jobs.cancel(job.id).wish is Wish.CANCEL
+    assert desk.jobs.beat(lease, lease_s=LEASE_S) == jobs_module.Beat(Wish.CANCEL, 1)
+    assert desk.jobs.cancel(job.id).wish is Wish.CANCEL  # to ask twice is no mistake
+    assert desk.jobs.requeue(lease, reason="r", counts=False) is JobState.CANCELLED
+
+
+@pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED])
+def test_a_job_that_ends_though_a_cancel_was_wished_has_ended(desk: Desk, state: JobState) -> None:
+    job = desk.new()
+    lease = desk.taken()
+    desk.jobs.cancel(job.id)
+    desk.jobs.finish(lease, state)
+    assert (desk.state(job.id), desk.jobs.get(job.id).wish) == (state, Wish.NONE)
+
+
+def test_a_waiting_job_is_cancelled_at_once_and_a_final_one_never(desk: Desk) -> None:
+    job = desk.new()
+    assert desk.jobs.cancel(job.id).state is JobState.CANCELLED
+    assert desk.claim() is None
+    with pytest.raises(FailedPrecondition, match="is CANCELLED already"):
+        desk.jobs.cancel(job.id)
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_attempts_are_capped_and_what_does_not_count_is_not(desk: Desk, counts: bool) -> None:
+    job = desk.new(max_attempts=3)
+    states = [
+        desk.jobs.requeue(desk.taken(), reason="slice died", failure=FAILURE, counts=counts)
+        for _ in range(3)
+    ]
+    final = JobState.FAILED if counts else JobState.QUEUED
+    assert states == [JobState.QUEUED, JobState.QUEUED, final]
+    now = desk.jobs.get(job.id)
+    assert now.failed_attempts == (3 if counts else 0)
+    assert [failure.attempt for failure in now.failures] == [1, 2, 3]
+    assert (now.error is not None) == counts
+    assert now.failures[0].stderr_tail == "last words"
+
+
+def test_only_the_last_failures_are_kept(desk: Desk) -> None:
+    job = desk.new(max_attempts=50)
+    for _ in range(13):
+        desk.jobs.requeue(desk.taken(), reason="r", failure=FAILURE, counts=True)
+    assert [failure.attempt for failure in desk.jobs.get(job.id).failures] == list(range(4, 14))
+
+
+def test_a_begun_job_waits_for_a_machine_like_its_own_for_a_while(
+    desk: Desk, events: EventReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = desk.new()
+    lease = desk.taken(fingerprint="avx2")
+    desk.jobs.commit_checkpoint(lease, {"epoch": 1}, event={"epoch": 1})
+    desk.jobs.requeue(lease, reason="r", counts=False)
+    other = desk.new()
+    assert desk.taken(fingerprint="neon").job.id == other.id  # it is passed over
+    assert desk.claim(fingerprint="neon") is None
+    lease = desk.taken(fingerprint="avx2")
+    assert lease.job.id == job.id
+    desk.jobs.requeue(lease, reason="r", counts=False)
+    monkeypatch.setattr(jobs_module, "FINGERPRINT_PATIENCE_S", 0.05)
+    foreign = until(lambda: desk.claim(fingerprint="neon"), within_s=5, what="patience ends")
+    assert foreign is not None
+    assert foreign.job.id == job.id
+    told = [event.data for event in events.read(job.id, after=0) if event.kind == "state"]
+    assert "no longer bit-exact" in told[-1]["reason"]
+
+
+def test_a_job_without_a_checkpoint_goes_anywhere(desk: Desk) -> None:
+    desk.new()
+    desk.jobs.requeue(desk.taken(fingerprint="avx2"), reason="r", counts=False)
+    assert desk.claim(fingerprint="neon") is not None
+
+
+def test_the_two_latest_checkpoints_are_kept_and_older_ones_given_back(desk: Desk) -> None:
+    desk.new()
+    lease = desk.taken()
+    commit = desk.jobs.commit_checkpoint
+    one, two, three = ({"n": number} for number in (1, 2, 3))
+    assert commit(lease, one, event={}) is None
+    assert commit(lease, two, event={}) is None
+    assert commit(lease, three, event={}) == one
+    assert commit(lease, three, event={}) is None  # told twice
+    assert desk.jobs.get(lease.job.id).checkpoints == (three, two)
+
+
+def test_a_request_sent_again_is_the_same_job(desk: Desk) -> None:
+    new = NewJob(JobKind.TRAIN, {"a": 1, "b": 2})
+    first, made = desk.jobs.create(new, request_id="r")
+    again, made_again = desk.jobs.create(NewJob(JobKind.TRAIN, {"b": 2, "a": 1}), request_id="r")
+    assert (first.id, made, made_again) == (again.id, True, False)
+    for other in (
+        NewJob(JobKind.TRAIN, {"a": 2, "b": 2}),
+        NewJob(JobKind.INGEST, {"a": 1, "b": 2}),
+        NewJob(JobKind.TRAIN, {"a": 1, "b": 2}, priority=1),
+    ):
+        with pytest.raises(AlreadyExists, match="request_id r was used for another request"):
+            desk.jobs.create(other, request_id="r")
+    assert len(desk.jobs.list()) == 1
+    assert 86_000 < desk.client.ttl("{convnest}:request:r") <= 86_400
+    desk.jobs.cancel(first.id)
+    desk.jobs.delete(first.id)
+    assert desk.jobs.create(new, request_id="r")[1]  # what is gone is made anew
+
+
+def test_a_dataset_in_use_stays_and_one_in_the_making_has_its_name(
+    desk: Desk, datasets: DatasetCatalog, client: redis.Redis
+) -> None:
+    with pytest.raises(NotFound, match="dataset d does not exist"):
+        desk.new(uses_dataset="d")
+    ingest = desk.new(kind=JobKind.INGEST, makes_dataset="d")
+    with pytest.raises(AlreadyExists, match="dataset d is being made by another job"):
+        desk.new(kind=JobKind.INGEST, makes_dataset="d")
+    desk.jobs.publish_dataset(desk.taken(), RECORD, result={"dataset": "d"})
+    assert desk.jobs.get(ingest.id).result == {"dataset": "d"}
+    with pytest.raises(AlreadyExists, match="dataset d exists already"):
+        desk.new(kind=JobKind.INGEST, makes_dataset="d")
+    user = desk.new(uses_dataset="d")
+    before = contents(client)
+    with pytest.raises(FailedPrecondition, match=f"used by job {user.id}"):
+        datasets.delete("d")
+    assert contents(client) == before
+    desk.jobs.cancel(user.id)
+    desk.client.hset("{convnest}:dataset:d", "record", '{"name": "d"}')
+    with pytest.raises(KeyError):  # not a whole record, but it went
+        datasets.delete("d")
+    assert not client.exists("{convnest}:dataset:d")
+    desk.new(kind=JobKind.INGEST, makes_dataset="d")
+
+
+def test_a_failed_ingest_frees_the_name(desk: Desk) -> None:
+    desk.new(kind=JobKind.INGEST, makes_dataset="d")
+    desk.jobs.finish(desk.taken(), JobState.FAILED, failure=FAILURE)
+    desk.new(kind=JobKind.INGEST, makes_dataset="d")
+
+
+def test_a_name_taken_meanwhile_refuses_the_publication_and_changes_nothing(
+    desk: Desk, client: redis.Redis
+) -> None:
+    desk.new(kind=JobKind.INGEST, makes_dataset="d")
+    lease = desk.taken()
+    client.hset("{convnest}:dataset:d", mapping={"record": "{}", "created_ms": "1"})
+    before = contents(client)
+    with pytest.raises(AlreadyExists):
+        desk.jobs.publish_dataset(lease, RECORD, result={})
+    assert contents(client) == before
+
+
+def test_only_a_final_job_is_deleted(desk: Desk, events: EventReader, client: redis.Redis) -> None:
+    job = desk.new()
+    for state in ("QUEUED", "RUNNING"):
+        with pytest.raises(FailedPrecondition, match=f"is {state}; cancel it first"):
+            desk.jobs.delete(job.id)
+        if state == "QUEUED":
+            lease = desk.taken()
+    desk.jobs.finish(lease, JobState.FAILED, failure=FAILURE)
+    desk.jobs.delete(job.id)
+    with pytest.raises(NotFound):
+        desk.jobs.get(job.id)
+    with pytest.raises(NotFound):
+        desk.jobs.delete(job.id)
+    assert events.read(job.id, after=0) == []
+    assert not [key for key in cast(list[str], client.keys()) if job.id in key]
+    assert sum(desk.jobs.counts().values()) == 0
+
+
+def test_what_is_no_id_is_no_job(desk: Desk, client: redis.Redis) -> None:
+    job = desk.new()
+    for text in ("", "x", f"{job.id}:kept", job.id.upper(), f"{job.id}\n"):
+        for call in (desk.jobs.get, desk.jobs.cancel, desk.jobs.delete):
+            with pytest.raises(NotFound):
+                call(text)
+
+
+def test_jobs_are_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch, client: redis.Redis) -> None:
+    monkeypatch.setattr(jobs_module, "MAX_ACTIVE_JOBS", 3)
+    monkeypatch.setattr(jobs_module, "MAX_JOB_RECORDS", 4)
+    made = [desk.new().id for _ in range(3)]
+    before = contents(client)
+    with pytest.raises(QuotaExceeded, match="3 jobs wait or run; at most 3 are allowed"):
+        desk.new()
+    assert contents(client) == before
+    for job_id in made[1:]:
+        desk.jobs.cancel(job_id)
+    newest = [desk.new().id for _ in range(2)]
+    # Five records: the oldest final one went, one that waits never does.
+    assert {job.id for job in desk.jobs.list()} == {made[0], made[2], *newest}
+
+
+def test_jobs_are_listed_newest_first_by_state_and_page(desk: Desk) -> None:
+    ids = sorted((desk.new().id for _ in range(7)), reverse=True)
+    assert [job.id for job in desk.jobs.list()] == ids
+    first = desk.jobs.list(limit=3)
+    assert [job.id for job in first] == ids[:3]
+    assert [job.id for job in desk.jobs.list(before=first[-1].id, limit=9)] == ids[3:]
+    desk.jobs.cancel(ids[0])
+    lease = desk.taken()
+    assert desk.ids(JobState.CANCELLED) == [ids[0]]
+    both = [JobState.RUNNING, JobState.CANCELLED, JobState.CANCELLED]
+    assert {job.id for job in desk.jobs.list(states=both)} == {ids[0], lease.job.id}
+    counts = desk.jobs.counts()
+    assert (counts[JobState.QUEUED], counts[JobState.RUNNING]) == (5, 1)
+
+
+def test_a_version_is_reserved_once_a_job_and_never_used_twice(
+    desk: Desk, models: ModelRegistry
+) -> None:
+    desk.new()
+    desk.new()
+    first, second = desk.taken(), desk.taken()
+    assert desk.jobs.reserve_version(first, "m")[0] == 1
+    assert desk.jobs.reserve_version(second, "m")[0] == 2
+    desk.jobs.requeue(first, reason="r", counts=False)
+    again = desk.taken()
+    assert again.job.id == first.job.id
+    assert desk.jobs.reserve_version(again, "m")[0] == 1
+    desk.jobs.publish_model(second, {"model": "m", "version": 2}, result={"version": 2})
+    assert models.get("m").versions == (2,)
+    desk.jobs.publish_model(again, {"model": "m", "version": 1}, result={"version": 1})
+    assert models.get("m").versions == (1, 2)
+
+
+def test_a_redis_that_is_away_is_told_as_unavailable() -> None:
+    with redis.Redis.from_url("unix:///nowhere/redis.sock") as away:
+        jobs = JobStore(away)
+        for call in (
+            lambda: jobs.get("0" * 15),
+            jobs.list,
+            jobs.counts,
+            lambda: jobs.cancel("0" * 15),
+            lambda: jobs.reap(lease_s=1, every_s=1),
+        ):
+            with pytest.raises(Unavailable, match="state Redis"):
+                call()
