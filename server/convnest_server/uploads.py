@@ -83,12 +83,12 @@ class Uploads:
                 await self._write(file, gathered)
                 gathered = bytearray()
         await self._write(file, gathered)
-        await self._blocking.run(file.flush)
         return size
 
     async def _write(self, file: IO[bytes], data: bytearray) -> None:
         try:
             await self._blocking.run(file.write, bytes(data))
+            await self._blocking.run(file.flush)
         except OSError as error:
             raise QuotaExceeded(f"no room for the upload: {error.strerror}") from error
 

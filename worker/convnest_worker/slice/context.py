@@ -1,5 +1,6 @@
 """What every kind of job has at hand in its slice."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from convnest_store.blobs import BlobStore
+from convnest_store.errors import QuotaExceeded
+from safetensors import SafetensorError
 
 from convnest_worker.channel import Channel, Stopped
 
@@ -31,11 +34,25 @@ class Context:
 
     @contextmanager
     def scratch(self, name: str) -> Iterator[Path]:
-        """A path for a file that is made, stored and dropped."""
+        """A path for a file that is made, stored and dropped. Raises QuotaExceeded (disk full)."""
         with TemporaryDirectory(dir=self.scratch_root, prefix="slice-") as folder:
-            yield Path(folder) / name
+            try:
+                yield Path(folder) / name
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise _full(self.scratch_root) from error
+            except SafetensorError as error:
+                # It has no class of its own for a full disk.
+                if "os error 28" not in str(error):
+                    raise
+                raise _full(self.scratch_root) from error
 
     def give_way(self) -> None:
         """For work that cannot be saved half done: raises Stopped at any wish to end."""
         if self.channel.wish in ("stop", "cancel"):
             raise Stopped
+
+
+def _full(folder: Path) -> QuotaExceeded:
+    return QuotaExceeded(f"no space left in {folder}")

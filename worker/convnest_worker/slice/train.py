@@ -9,7 +9,7 @@ from convnest_core import fingerprint
 from convnest_store.blobs import Blob
 from convnest_store.catalog import DatasetRecord
 from convnest_store.datasets import Dataset
-from convnest_store.errors import BlobCorrupt, BlobMissing, FailedPrecondition
+from convnest_store.errors import BlobCorrupt, BlobMissing, FailedPrecondition, QuotaExceeded
 from convnest_store.registry import ModelVersion
 from safetensors.numpy import save_file
 
@@ -66,12 +66,21 @@ class _Saving:
         interval_s = self._context.spec["checkpoint_interval_s"]
         if wish or time.monotonic() - self._saved_at >= interval_s:
             self._save(state())
+            # From now, so that writing slowly does not mean to write all the time.
             self._saved_at = time.monotonic()
             self._context.channel.checkpoint_written()
         if wish == "stop":
             raise Stopped
 
     def _save(self, state: TrainingState) -> None:
+        try:
+            self._put(state)
+        except QuotaExceeded as error:
+            # What was computed is worth more than the next place to go on from.
+            text = f"no checkpoint written: {error}"
+            self._context.channel.event("log", {"level": "warning", "text": text})
+
+    def _put(self, state: TrainingState) -> None:
         context = self._context
         key = context.key("checkpoints", f"{state.epoch}-{state.batch}.safetensors")
         with context.scratch("checkpoint.safetensors") as path:
