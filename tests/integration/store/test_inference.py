@@ -102,6 +102,16 @@ def test_a_queue_is_bounded_in_requests_and_in_bytes(line: Line) -> None:
     assert line.queue.push(MODEL, small, QueueLimits(3, 10**6)) == 3
 
 
+def test_who_waits_past_its_deadline_keeps_nobody_out(line: Line) -> None:
+    late = [line.request(number, lives_ms=0) for number in range(3)]
+    assert line.queue.push(MODEL, late, QueueLimits(3, 10**6)) == 3
+    assert line.waiting() == (3, 3 * (HEADER_BYTES + 1))
+    fresh = [line.request(number) for number in range(3, 9)]
+    assert line.queue.push(MODEL, fresh, QueueLimits(3, 10**6)) == 3
+    assert line.waiting() == (3, 3 * (HEADER_BYTES + 1))
+    assert line.numbers() == [3, 4, 5]
+
+
 def test_what_had_to_wait_alone_counts_too(line: Line) -> None:
     line.push(1, 2, 3)
     line.take()
