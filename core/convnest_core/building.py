@@ -41,7 +41,7 @@ class Step:
 class _Walk:
     """What one build has seen so far."""
 
-    seed: int
+    seed: int | None  # None: what would be drawn is zero
     allocate: bool
     steps: dict[int, Step] = field(default_factory=dict)  # by the module's id
     parameters: int = 0
@@ -89,6 +89,8 @@ class Initialiser:
         """Normal numbers as `start` wants them, keyed by seed, path and `name`."""
         if not self._walk.allocate:
             return _weightless(shape, dtype)
+        if self._walk.seed is None:
+            return np.zeros(shape, dtype)
         drawn = normal(
             f"initial/{joined(self.path, name)}",
             shape,
@@ -136,6 +138,11 @@ def build(module: Module, shape: Shape, *, seed: int, dtype: npt.DTypeLike = np.
     return _built(_Walk(seed, allocate=True), module, shape, dtype)
 
 
+def build_unfilled(module: Module, shape: Shape, *, dtype: npt.DTypeLike = np.float32) -> Shape:
+    """As `build`, but random parameters are zero: for values that come from elsewhere at once."""
+    return _built(_Walk(seed=None, allocate=True), module, shape, dtype)
+
+
 def shapes_only(module: Module, shape: Shape) -> Shape:
     """The output shape of `module` for inputs of `shape`; needs no memory, leaves `module` alone.
 
@@ -148,7 +155,7 @@ def steps(module: Module, shape: Shape) -> list[Step]:
     """The walk of `shapes_only` in full: one step for each module, children before parents."""
     # Parameters and buffers of a trained module are replaced in the copy, so they need no copying.
     shared: dict[int, object] = {id(array): array for array in _arrays(module)}
-    walk = _Walk(0, allocate=False)
+    walk = _Walk(None, allocate=False)
     _built(walk, copy.deepcopy(module, shared), shape, np.float32)
     return list(walk.steps.values())
 

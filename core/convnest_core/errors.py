@@ -66,6 +66,28 @@ class StateError(CoreError):
         super().__init__(f"{message}: {'; '.join(details)}" if details else message)
 
 
+class TeamError(CoreError):
+    """A member of a team that ended or failed; the team is closed by then.
+
+    `rank` and `pid` name the member, `signal` what killed it (`SIGKILL`, or None), and `traceback`
+    is the text of the exception that it raised ("" if none).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        rank: int = -1,
+        pid: int = -1,
+        signal: str | None = None,
+        traceback: str = "",
+    ) -> None:
+        self.rank, self.pid = rank, pid
+        self.signal = signal
+        self.traceback = traceback
+        super().__init__(f"{message}\n{traceback}" if traceback else message)
+
+
 def joined(*parts: str) -> str:
     """Path parts with dots between them, empty ones left out."""
     return ".".join(part for part in parts if part)

@@ -16,9 +16,10 @@ from convnest_core.run import Run
 class BatchNorm(Module):
     """y = γ · (x - μ) / √(σ² + ε) + β.
 
-    Training takes μ and σ² from the batch (over all but the last axis) and moves the running ones
-    towards them by `momentum`; evaluation, and a frozen layer, take the running ones as they are.
-    The running variance is the unbiased one, as in PyTorch, so that its state means the same.
+    Training takes μ and σ² from the batch (over all but the last axis, and over all members of a
+    team) and moves the running ones towards them by `momentum`; evaluation, and a frozen layer,
+    take the running ones as they are. The running variance is the unbiased one, as in PyTorch, so
+    that its state means the same.
     """
 
     kind = "batch_norm"
@@ -49,14 +50,14 @@ class BatchNorm(Module):
 
     def forward(self, x: Array, run: Run) -> tuple[Array, Backward]:
         self.expect(x)
-        return self._by_batch(x) if run.training and not self.frozen else self._by_running(x)
+        return self._by_batch(x, run) if run.training and not self.frozen else self._by_running(x)
 
-    def _by_batch(self, x: Array) -> tuple[Array, Backward]:
+    def _by_batch(self, x: Array, run: Run) -> tuple[Array, Backward]:
         scale, shift = self._parameters["weight"], self._parameters["bias"]
-        count = x.size // x.shape[-1]
-        mean = column_sums(x) / count
+        count = run.batch_of(x) * (x[0].size // x.shape[-1])
+        mean = run.all_sum(column_sums(x)) / count
         centred = x - per_channel(mean, x)
-        variance = column_sums(centred * centred) / count
+        variance = run.all_sum(column_sums(centred * centred)) / count
         self._remember(mean, variance * (count / max(count - 1, 1)))
         inverse = 1.0 / np.sqrt(variance + self.epsilon)
         normal = np.multiply(centred, per_channel(inverse, x), out=centred)
@@ -65,10 +66,10 @@ class BatchNorm(Module):
 
         def backward(dy: Array) -> Array:
             # dx = γ/σ · (dy - mean(dy) - x̂ · mean(dy · x̂)), means over the batch.
-            dshift = column_sums(dy)
-            dscale = column_sums(dy * normal)
-            shift.grad += dshift
-            scale.grad += dscale
+            sums = np.stack([column_sums(dy), column_sums(dy * normal)])
+            shift.grad += sums[0]
+            scale.grad += sums[1]
+            dshift, dscale = run.all_sum(sums)
             dx = normal * per_channel(dscale / -count, x)
             dx += dy
             dx -= per_channel(dshift / count, x)
