@@ -44,8 +44,10 @@ def make_celery(queue_url: str) -> Celery:
         worker_prefetch_multiplier=1,
         worker_disable_prefetch=True,
         worker_hijack_root_logger=False,
+        # Nobody listens, and each farewell to a Redis that does not answer delays the worker's end.
+        worker_enable_remote_control=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        broker_transport_options={"socket_timeout": 5, "socket_connect_timeout": 1.5},
+        broker_transport_options={"socket_timeout": 2.5, "socket_connect_timeout": 1.5},
     )
     return app
 

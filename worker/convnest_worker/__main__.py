@@ -34,6 +34,7 @@ def main() -> int:
         redirect_stdouts=False,
         without_gossip=True,
         without_mingle=True,
+        without_heartbeat=True,
         quiet=True,
     )
     worker.start()

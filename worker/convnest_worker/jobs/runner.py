@@ -8,10 +8,11 @@ from convnest_core import fingerprint
 from convnest_process.broker import JobHints
 from convnest_store.errors import Unavailable
 
-from convnest_worker.jobs.supervision import Ending, Stores, Supervision
+from convnest_worker.jobs.supervision import Stores, Supervision
 from convnest_worker.settings import WorkerSettings
 
-_TELL_S = 1.0
+#: For telling the state Redis what came of it.
+_TELL_S = 4.0
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +22,7 @@ class JobRunner:
 
     def __init__(self, *, stores: Stores, hints: JobHints, settings: WorkerSettings) -> None:
         self._stores, self._hints, self._settings = stores, hints, settings
-        self._ending = Ending()
+        self._draining = threading.Event()
         self._idle = threading.Condition()
         self._job_id = ""
         self._fingerprint = " ".join(f"{k}={v}" for k, v in sorted(fingerprint().items()))
@@ -33,7 +34,7 @@ class JobRunner:
 
     def run_next(self) -> None:
         """Claims a job, if one waits, and sees its slice through. Never raises Unavailable."""
-        if self._ending.draining.is_set():
+        if self._draining.is_set():
             return
         try:
             lease = self._stores.jobs.claim(
@@ -51,25 +52,24 @@ class JobRunner:
         self._job_id = lease.job.id
         try:
             Supervision(
-                lease, stores=self._stores, settings=self._settings, ending=self._ending
+                lease, stores=self._stores, settings=self._settings, draining=self._draining
             ).run()
         finally:
             with self._idle:
                 self._job_id = ""
                 self._idle.notify_all()
-        if not self._ending.draining.is_set():
+        if not self._draining.is_set():
             self._hints.send()
 
     def begin_drain(self) -> None:
         """Takes no more jobs, and has the running one save and give way."""
-        self._ending.draining.set()
+        self._draining.set()
 
     def drain(self) -> None:
-        """Waits until the running job has given way, but not for a state Redis that is away."""
+        """Waits until the running job has given way."""
         self.begin_drain()
         # The slice is killed after drain_s; what is left is telling the state Redis.
         patience_s = self._settings.drain_s + _TELL_S
         with self._idle:
             if not self._idle.wait_for(lambda: not self._job_id, patience_s):
-                self._ending.abandoned.set()
-                self._idle.wait_for(lambda: not self._job_id, _TELL_S)
+                log.warning("job not given back; its lease will run out", job_id=self._job_id)

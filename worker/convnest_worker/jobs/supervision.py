@@ -24,6 +24,8 @@ from convnest_worker.memory import out_of_memory_kills
 from convnest_worker.settings import WorkerSettings
 
 _RETRY_S = 0.3
+#: How long a worker that ends waits for a state Redis that is away.
+_TELL_S = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -37,13 +39,6 @@ class Stores:
     blobs: BlobStore
 
 
-class Ending:
-    """That the worker ends: first its job is asked to give way, later it is left to its lease."""
-
-    def __init__(self) -> None:
-        self.draining, self.abandoned = threading.Event(), threading.Event()
-
-
 class _Abandoned(Exception):
     """The worker ends before the state Redis could be told."""
 
@@ -52,10 +47,10 @@ class Supervision:
     """One attempt at one job, from the claim to whatever ends it."""
 
     def __init__(
-        self, lease: Lease, *, stores: Stores, settings: WorkerSettings, ending: Ending
+        self, lease: Lease, *, stores: Stores, settings: WorkerSettings, draining: threading.Event
     ) -> None:
         self._lease, self._stores, self._settings = lease, stores, settings
-        self._ending = ending
+        self._draining = draining
         self._log = log.bind(job_id=lease.job.id, attempt=lease.job.attempt)
         self._outbox = Outbox(stores.jobs, lease)
         self._asked_to_stop = ""
@@ -132,7 +127,7 @@ class Supervision:
                 moved_on = now
             if now > self._kill_at:
                 slice_.kill()
-            if self._ending.draining.is_set():
+            if self._draining.is_set():
                 self._ask_to_stop(slice_, "stop", "worker stopping")
             if now >= next_beat:
                 self._beat(slice_, ran_s=now - started)
@@ -154,7 +149,8 @@ class Supervision:
         return self._stores.jobs.reserve_version(self._lease, model)
 
     def _beat(self, slice_: ChildProcess, *, ran_s: float) -> None:
-        self._outbox.flush()
+        if not self._outbox.flush():
+            return
         try:
             beat = self._stores.jobs.beat(self._lease, lease_s=self._settings.lease_s)
         except Unavailable as error:
@@ -174,7 +170,7 @@ class Supervision:
             return
         self._asked_to_stop = reason
         slice_.send({"wish": wish})
-        if wish == "cancel" or self._ending.draining.is_set():
+        if wish == "cancel" or self._draining.is_set():
             self._kill_at = time.monotonic() + self._settings.drain_s
 
     # What the state Redis is told.
@@ -182,12 +178,16 @@ class Supervision:
     def _until_taken(self, tell: Callable[[], None]) -> None:
         """Tells it, after all that waits, however long the state Redis is away.
 
-        Raises LeaseLost, and _Abandoned where the worker cannot wait for that.
+        Raises LeaseLost, and _Abandoned where the worker ends and cannot wait for that.
         """
         self._outbox.call(tell)
+        give_up_at = math.inf
         while not self._outbox.flush():
-            if self._ending.abandoned.wait(_RETRY_S):
+            if self._draining.is_set():
+                give_up_at = min(give_up_at, time.monotonic() + _TELL_S)
+            if time.monotonic() > give_up_at:
                 raise _Abandoned
+            time.sleep(_RETRY_S)
 
     def _commit_checkpoint(self, checkpoint: Json) -> None:
         event = {
