@@ -258,7 +258,8 @@ class ServingSupervisor:
             self._queue.refuse_all(key, Status.UNAVAILABLE, instance.failure)
             log.warning("model cannot be served", model=key, reason=instance.failure)
             return
-        self._back_off(key, instance.version, f"the model process ended with {how}")
+        reason = f"the model process ended with {how}"
+        self._back_off(key, instance.version, reason)
         returned, refused = self._queue.return_flight(key, instance.name, "crashed")
         if refused:
             # The image was at fault and is gone: nothing speaks against the model.
@@ -271,6 +272,9 @@ class ServingSupervisor:
             refused=refused,
             stderr=instance.child.stderr_tail,
         )
+        if instance.state == "LOADING" and self._trouble[key].times > 1:
+            # Nobody should wait to the deadline for what does not even start.
+            self._queue.refuse_all(key, Status.UNAVAILABLE, reason)
 
     def _give_up(self, key: str, version: ModelVersion, reason: str) -> None:
         log.warning("model cannot be served", model=key, reason=reason)
