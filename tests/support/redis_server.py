@@ -50,6 +50,11 @@ class RedisServer:
         self._process.wait()
         self._process = None
 
+    def signal(self, number: int) -> None:
+        """SIGSTOP makes it a Redis that does not answer, SIGCONT the one it was."""
+        assert self._process
+        self._process.send_signal(number)
+
     def stop(self) -> None:
         """Ends it if it runs."""
         if self._process:
