@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from convnest_core.arrays import Array, Shape
+from convnest_core.auxiliary import Auxiliary
 from convnest_core.combinators import Concat, Sequential, Sum
 from convnest_core.kernels.planned import Geometry
 from convnest_core.kernels.windows import slid
 from convnest_core.layers import (
+    AdaptiveAvgPool,
     AvgPool,
     BatchNorm,
     Conv2d,
@@ -21,6 +23,7 @@ from convnest_core.layers import (
     Logits,
     MaxPool,
     ReLU,
+    SpatialDropout,
 )
 from convnest_core.module import Module
 
@@ -86,8 +89,8 @@ def _convolution(graph: Graph, module: Conv2d, x: Value) -> Value:
     operation = Convolve(
         module.own_parameters()["weight"].value,
         _bias(module),
-        Geometry(module.kernel, module.stride, module.padding, getattr(module, "dilation", (1, 1))),
-        getattr(module, "groups", 1),
+        Geometry(module.kernel, module.stride, module.padding, module.dilation),
+        module.groups,
     )
     return graph.add(operation, x, shape=_shape(module), path=_path(module))
 
@@ -139,11 +142,16 @@ def _flatten(graph: Graph, module: Flatten, x: Value) -> Value:
     return graph.add(Flat(), x, shape=_shape(module), path=_path(module))
 
 
+@_lowers(AdaptiveAvgPool)
+def _adaptive_pool(graph: Graph, module: AdaptiveAvgPool, x: Value) -> Value:
+    return x if x.shape == _shape(module) else _apply(graph, module, x)
+
+
 def _nothing(graph: Graph, module: Module, x: Value) -> Value:  # noqa: ARG001
     return x
 
 
-for _kind in (Dropout, Logits):
+for _kind in (Auxiliary, Dropout, Logits, SpatialDropout):
     _LOWERINGS[_kind] = _nothing
 
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from convnest_core.arrays import Pair
+from convnest_core.auxiliary import Auxiliary
 from convnest_core.combinators import Concat, Sum
-from convnest_core.layers import AvgPool, Conv2d, MaxPool
-from convnest_core.module import Module
+from convnest_core.layers import AdaptiveAvgPool, AvgPool, Conv2d, MaxPool, Subsample, Upsample
+from convnest_core.module import Built, Module
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def views(module: Module, before: View) -> Iterator[tuple[Module, View]]:
             for inner, behind in views(child, after):
                 yield inner, behind
                 after = behind
+        if isinstance(module, Auxiliary):
+            after = before  # its head looks on, the trunk goes on
     yield module, after
 
 
@@ -67,14 +70,30 @@ def _behind(layer: Module, before: View) -> View:
         return None
     match layer:
         case Conv2d():
-            reach = _reach(layer.kernel, getattr(layer, "dilation", (1, 1)))
+            reach = _reach(layer.kernel, layer.dilation)
             return before.through(reach, layer.stride)
         case MaxPool() | AvgPool():
             return before.through(layer.size, layer.stride)
+        case Subsample():
+            return before.through((1, 1), layer.stride)
+        case AdaptiveAvgPool() | Upsample():
+            return _resized(layer.built, before)
     taken, given = layer.built.input_shape, layer.built.output_shape
     if len(given) < len(taken):  # a global mean; flattening alone mixes nothing, but what follows
         return None
     return before if taken[:2] == given[:2] else None
+
+
+def _resized(built: Built, before: Field) -> Field:
+    """Exact where one size is a multiple of the other, else the largest window's field."""
+    sizes = list(zip(built.input_shape[:2], built.output_shape[:2], strict=True))
+    height, width = (-(-taken // given) for taken, given in sizes)
+    rows, columns = before.through((height, width), (1, 1)).size
+    down, right = (
+        max(1, jump * taken // given)
+        for jump, (taken, given) in zip(before.stride, sizes, strict=True)
+    )
+    return Field((rows, columns), (down, right))
 
 
 def _reach(kernel: Pair, dilation: Pair) -> Pair:

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
 from convnest_core import (
+    AdaptiveAvgPool,
     Array,
+    Auxiliary,
     AvgPool,
     BatchNorm,
     Concat,
@@ -25,12 +28,14 @@ from convnest_core import (
     Shape,
     ShapeError,
     Sigmoid,
+    SpatialDropout,
     StateError,
     Sum,
     Tanh,
     build,
     network,
 )
+from convnest_core.layer_kinds import LAYERS
 from convnest_core.planning import Plan, plan, segments
 
 
@@ -95,6 +100,16 @@ MODULES: dict[str, tuple[Callable[[], Module], Shape]] = {
     "an unknown layer in a join": (lambda: Concat([_Doubled(), ReLU()]), (4, 4, 3)),
     "pooling": (lambda: Sequential([MaxPool(3, stride=2, padding=1), AvgPool(2)]), (13, 9, 2)),
     "mean with padding": (lambda: AvgPool(3, stride=2, padding=1), (7, 7, 2)),
+    "mean that hangs over": (lambda: AvgPool(2, ceil=True), (7, 7, 2)),
+    "largest that hangs over": (lambda: MaxPool(3, stride=2, ceil=True), (8, 8, 2)),
+    "groups and dilation": (lambda: Conv2d(6, 3, groups=2, dilation=2, padding=2), (9, 9, 4)),
+    "groups by winograd": (lambda: Conv2d(64, 5, groups=2, padding=2), (14, 14, 32)),
+    "adaptive mean of that size": (lambda: Sequential([ReLU(), AdaptiveAvgPool(4)]), (4, 4, 2)),
+    "spatial dropout": (lambda: Sequential([SpatialDropout(), Conv2d(2, 1)]), (4, 4, 2)),
+    "auxiliary": (
+        lambda: Sequential([Conv2d(2, 1), Auxiliary(Sequential([Flatten(), Linear(3)])), ReLU()]),
+        (4, 4, 2),
+    ),
     "winograd": (lambda: Sequential([Conv2d(32, 3, padding=1), ReLU()]), (17, 14, 32)),
     "lenet": (lambda: network({"name": "lenet"}, classes=10), (28, 28, 1)),
     "mlp": (lambda: network({"name": "mlp"}, classes=10), (28, 28, 1)),
@@ -144,6 +159,27 @@ def test_a_plan_answers_what_the_module_answers(name: str) -> None:
     planned = plan(module, shape, max_batch=5)
     for count in (5, 1, 3):
         agree(planned, module, images(count, shape))
+
+
+REQUIRED = {
+    "conv": {"filters": 3, "kernel": 3},
+    "linear": {"features": 3},
+    "adaptive_avg_pool": {"size": 3},
+    "subsample": {"channels": 6},
+    "max_pool": {"size": 2},
+    "avg_pool": {"size": 2},
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_every_layer_that_a_description_can_list_is_planned(kind: str) -> None:
+    module = LAYERS[kind].make(**REQUIRED.get(kind, {}))
+    for shape in ((8, 8, 4), (8,)):
+        with suppress(ShapeError):
+            trained(module, shape)
+            agree(plan(module, shape, max_batch=2), module, images(2, shape))
+            return
+    raise AssertionError("takes neither images nor vectors")
 
 
 @pytest.mark.parametrize("name", ["residual", "inception", "winograd"])

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 from convnest_core import (
+    AdaptiveAvgPool,
+    Auxiliary,
     AvgPool,
     Concat,
     Conv2d,
@@ -15,7 +17,9 @@ from convnest_core import (
     Module,
     ReLU,
     Sequential,
+    Subsample,
     Sum,
+    Upsample,
     build,
     network,
     summarise,
@@ -86,6 +90,21 @@ def test_branches_look_as_far_as_the_farthest_of_them() -> None:
         ((14, 14), (2, 2)),
         ((14, 14), (2, 2)),
         ((18, 18), (4, 2)),
+    ]
+
+
+def test_heads_look_on_and_resizing_moves_the_view() -> None:
+    head = Auxiliary(Sequential([Conv2d(1, 3), Flatten(), Linear(2)]))
+    subsampled = Sequential([Subsample(2, stride=2), head, Conv2d(2, 3, dilation=2)])
+    rows = summarise(Sequential([subsampled, AdaptiveAvgPool(2), Upsample(2)]), (16, 16, 2)).rows
+    assert [(row.kind, row.receptive_field, row.stride) for row in rows] == [
+        ("subsample", (1, 1), (2, 2)),
+        ("conv", (5, 5), (2, 2)),
+        ("flatten", None, None),
+        ("linear", None, None),
+        ("conv", (9, 9), (2, 2)),
+        ("adaptive_avg_pool", (11, 11), (4, 4)),
+        ("upsample", (11, 11), (2, 2)),
     ]
 
 
