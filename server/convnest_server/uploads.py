@@ -34,12 +34,16 @@ class Uploads:
         self._running = 0
 
     async def take(
-        self, chunks: AsyncIterator[bytes], *, announced_bytes: int, accept: Callable[[Blob], T]
+        self,
+        chunks: AsyncIterator[bytes],
+        *,
+        announced_bytes: int,
+        accept: Callable[[Blob], T],
+        withdraw: Callable[[T], None],
     ) -> T:
         """Stores the chunks as one blob and returns what `accept` makes of it.
 
-        A caller who goes before the last chunk leaves nothing; one who goes later has the upload
-        accepted. Nothing is left either where storing or accepting fails.
+        Nothing is left where that fails; where the caller goes meanwhile, `withdraw` undoes it.
         announced_bytes: the file's size, 0 where unknown. Raises TooLarge, Overloaded,
         InvalidRequest (nothing sent, or not what was announced), QuotaExceeded, Unavailable, and
         what `accept` raises.
@@ -57,8 +61,11 @@ class Uploads:
                 try:
                     return await asyncio.shield(accepting)
                 except asyncio.CancelledError:
-                    # The scratch file must outlive the put.
+                    # Waited for, as the scratch file must outlive the put. And withdrawn: a
+                    # stream that broke off looks like one that ended, until this tells.
                     await asyncio.wait([accepting])
+                    if accepting.exception() is None:
+                        await self._blocking.run(withdraw, accepting.result())
                     raise
         finally:
             self._running -= 1

@@ -3,16 +3,18 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 import numpy as np
+import structlog
 from convnest_api.v1 import datasets_pb2, datasets_pb2_grpc, jobs_pb2
 from convnest_process.broker import JobHints
 from convnest_store.blobs import Blob, BlobStore
 from convnest_store.builtin import BUILTINS
 from convnest_store.catalog import DatasetCatalog
 from convnest_store.datasets import Dataset, LabelArray
-from convnest_store.errors import AlreadyExists, InvalidInput, NotFound
+from convnest_store.errors import AlreadyExists, InvalidInput, NotFound, StoreError
 from convnest_store.images import ImageShape, encode_png
 from convnest_store.jobs import Job, JobStore, NewJob
 from convnest_store.names import check_name, did_you_mean
+from convnest_store.scaffolding import remove_scaffolding
 from convnest_store.states import JobKind
 
 from convnest_server import convert
@@ -22,6 +24,8 @@ from convnest_server.interceptor import Context
 from convnest_server.paging import decode_token, encode_token, page_size
 from convnest_server.request_ids import request_id_violations
 from convnest_server.uploads import Uploads
+
+log = structlog.get_logger(__name__)
 
 _FORMATS = ("npz", "zip")
 _MAX_SAMPLES = 100
@@ -56,7 +60,10 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
             return self._create(header.name, format=header.format, shape=shape, upload=upload)
 
         job = await self._uploads.take(
-            _chunks(request_iterator), announced_bytes=header.size_bytes, accept=accept
+            _chunks(request_iterator),
+            announced_bytes=header.size_bytes,
+            accept=accept,
+            withdraw=self._withdraw,
         )
         return datasets_pb2.UploadDatasetResponse(job=convert.job(job))
 
@@ -98,6 +105,15 @@ class DatasetServicer(datasets_pb2_grpc.DatasetServiceServicer):
         if created:
             self._hints.send()
         return job
+
+    def _withdraw(self, job: Job) -> None:
+        """Of an upload whose caller has gone."""
+        try:
+            cancelled = self._jobs.cancel(job.id)
+            if cancelled.state.final:  # no worker will clean up after it
+                remove_scaffolding(cancelled, self._blobs)
+        except StoreError as error:
+            log.warning("upload not withdrawn", job_id=job.id, error=str(error))
 
     async def GetDataset(  # noqa: N802
         self, request: datasets_pb2.GetDatasetRequest, _context: Context

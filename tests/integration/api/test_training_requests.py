@@ -11,6 +11,7 @@ from convnest_api.v1 import jobs_pb2, system_pb2, training_pb2
 from google.protobuf.json_format import ParseDict
 from support.api import Api, refusal
 from support.payloads import quick_spec
+from support.processes import Fleet
 
 
 def create(
@@ -231,3 +232,20 @@ def test_a_training_that_diverges_fails_with_the_reason(api: Api, digits: str) -
     assert "not finite" in job.error.message
     assert "learning rate" in job.error.message
     assert job.failed_attempts == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"), [("cut", "BLOB_CORRUPT"), ("removed", "BLOB_MISSING")]
+)
+def test_a_dataset_that_is_no_longer_whole_fails_the_job_at_once(
+    api: Api, served: Fleet, tiny: str, spoil: str, reason: str
+) -> None:
+    (path,) = (served.folder / "blobs" / "datasets" / tiny).glob("*/data.safetensors")
+    if spoil == "cut":
+        path.write_bytes(path.read_bytes()[:-1])
+    else:
+        path.unlink()
+    job = api.ended(create(api, quick_spec(tiny, "never-made")).job.id)
+    assert job.state == jobs_pb2.JOB_STATE_FAILED
+    assert (job.error.reason, job.failed_attempts) == (reason, 0)
+    assert tiny in job.error.message

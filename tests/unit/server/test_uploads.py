@@ -23,6 +23,7 @@ class Desk:
         self.scratch.mkdir()
         self.blocking = Blocking(threads=2, waiting=10)
         self.accepted: list[Blob] = []
+        self.withdrawn = 0
         self.uploads = Uploads(
             blobs=self.blobs,
             blocking=self.blocking,
@@ -42,8 +43,15 @@ class Desk:
                 yield chunk
 
         await self.uploads.take(
-            stream(), announced_bytes=announced, accept=accept or self.accepted.append
+            stream(),
+            announced_bytes=announced,
+            accept=accept or self.accepted.append,
+            withdraw=self.withdraw,
         )
+
+    def withdraw(self, _accepted: None) -> None:
+        self.blobs.delete(self.accepted.pop().key)
+        self.withdrawn += 1
 
 
 @pytest.fixture
@@ -87,7 +95,7 @@ def test_what_is_not_accepted_leaves_nothing(desk: Desk) -> None:
     assert (desk.keys(), list(desk.scratch.iterdir())) == ([], [])
 
 
-def test_a_caller_who_goes_once_all_is_there_has_it_accepted(desk: Desk) -> None:
+def test_a_caller_who_goes_as_it_is_accepted_has_it_withdrawn(desk: Desk) -> None:
     accepting, gone = threading.Event(), threading.Event()
 
     def accept(blob: Blob) -> None:
@@ -105,8 +113,28 @@ def test_a_caller_who_goes_once_all_is_there_has_it_accepted(desk: Desk) -> None
             await upload
 
     asyncio.run(scenario())
-    assert desk.keys() == [desk.accepted[0].key]
-    assert list(desk.scratch.iterdir()) == []
+    assert (desk.keys(), list(desk.scratch.iterdir()), desk.withdrawn) == ([], [], 1)
+
+
+def test_a_caller_who_goes_as_it_is_refused_leaves_nothing(desk: Desk) -> None:
+    accepting, gone = threading.Event(), threading.Event()
+
+    def refuse(_blob: Blob) -> None:
+        accepting.set()
+        assert gone.wait(5)
+        raise LookupError("no")
+
+    async def scenario() -> None:
+        upload = asyncio.create_task(desk.take(b"data", accept=refuse))
+        await asyncio.to_thread(accepting.wait, 5)
+        upload.cancel()
+        await asyncio.sleep(0)  # the cancellation is on its way
+        gone.set()
+        with pytest.raises(asyncio.CancelledError):
+            await upload
+
+    asyncio.run(scenario())
+    assert (desk.keys(), list(desk.scratch.iterdir()), desk.withdrawn) == ([], [], 0)
 
 
 def test_a_caller_who_goes_before_leaves_nothing(desk: Desk) -> None:
@@ -119,7 +147,9 @@ def test_a_caller_who_goes_before_leaves_nothing(desk: Desk) -> None:
             await asyncio.Event().wait()
 
         upload = asyncio.create_task(
-            desk.uploads.take(endless(), announced_bytes=0, accept=desk.accepted.append)
+            desk.uploads.take(
+                endless(), announced_bytes=0, accept=desk.accepted.append, withdraw=desk.withdraw
+            )
         )
         await started.wait()
         upload.cancel()
@@ -142,7 +172,9 @@ def test_only_a_few_at_a_time(tmp_path: Path) -> None:
             yield b""
 
         first = asyncio.create_task(
-            desk.uploads.take(slow(), announced_bytes=0, accept=desk.accepted.append)
+            desk.uploads.take(
+                slow(), announced_bytes=0, accept=desk.accepted.append, withdraw=desk.withdraw
+            )
         )
         await started.wait()
         with pytest.raises(Overloaded, match="1 uploads run already"):

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from convnest_core import CoreError, keep_freed_memory, single_blas_thread
 from convnest_store.blobs import blob_store
-from convnest_store.errors import AlreadyExists, FailedPrecondition, InvalidInput, QuotaExceeded
+from convnest_store.errors import (
+    AlreadyExists,
+    BlobCorrupt,
+    BlobMissing,
+    FailedPrecondition,
+    InvalidInput,
+    QuotaExceeded,
+)
 from convnest_store.states import JobKind
 
 from convnest_worker.channel import Channel, Message, Stopped
@@ -50,7 +57,7 @@ def main() -> None:
         channel.send({"stopped": True})
     except InvalidInput as error:
         channel.send(_failed(error.reason, str(error), error.field))
-    except (AlreadyExists, FailedPrecondition, QuotaExceeded) as error:
+    except (AlreadyExists, FailedPrecondition, QuotaExceeded, BlobMissing, BlobCorrupt) as error:
         channel.send(_failed(error.reason, str(error)))
     except Diverged as error:
         channel.send(_failed("TRAINING_DIVERGED", str(error), "optimizer.learning_rate"))
