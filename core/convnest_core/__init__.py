@@ -43,7 +43,7 @@ from .layers import (
     Tanh,
     Upsample,
 )
-from .losses import softmax, softmax_cross_entropy, squared_loss
+from .losses import log_likelihood, softmax, softmax_cross_entropy, squared_loss
 from .module import Module, zero_grad
 from .optimizers import SGD, Adam, AdamW, Optimizer, RMSProp
 from .options import Kind, Option
@@ -113,6 +113,7 @@ __all__ = [
     "freeze",
     "keep_freed_memory",
     "layer_kinds",
+    "log_likelihood",
     "network",
     "networks",
     "normalise",

@@ -70,6 +70,12 @@ class Initialiser:
                     kind=module.kind,
                 )
             return known.output_shape
+        if len(shape) == 3 and min(shape[:2]) < module.least_size:
+            raise ShapeError(
+                f"takes images from {module.least_size}×{module.least_size} pixels, "
+                f"got {shown(shape[:2])}",
+                path=path,
+            )
         before = self._walk.parameters
         try:
             output = module.build(shape, Initialiser(self._walk, path), dtype)

@@ -39,6 +39,7 @@ class Module(ABC):
     kind: ClassVar[str]
     built: Built | None = None
     frozen: bool = False  # set by `freeze`
+    least_size: int = 1  # height and width of the smallest image it takes, where it knows
 
     @abstractmethod
     def build(self, shape: Shape, rng: Initialiser, dtype: DType) -> Shape:

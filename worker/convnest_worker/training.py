@@ -173,6 +173,7 @@ class _Training:
             epoch=self._state.epoch,
             samples=rows,
             input_gradient=False,
+            criterion=lambda logits: self._loss(logits, labels),  # of auxiliary heads
         )
         zero_grad(self._module)
         logits, backward = self._module.forward(x, run)

@@ -29,6 +29,45 @@ FULL: dict[str, Any] = {
 }
 
 
+EVERY_KIND: dict[str, Any] = {
+    "layers": [
+        {"conv": {"filters": 8, "kernel": 3, "padding": 2, "dilation": 2, "start": 0.01}},
+        "lrn",
+        {"leaky_relu": {"slope": 0.2}},
+        {"conv": {"filters": 8, "kernel": 3, "groups": 4, "start": "truncated", "bias_start": 1}},
+        {"elu": {"alpha": 2}},
+        {"max_pool": {"size": 3, "stride": 2, "ceil": True}},
+        "gelu",
+        "silu",
+        {"spatial_dropout": {"rate": 0.25}},
+        "maxout",
+        "upsample",
+        {"avg_pool": {"size": 2, "ceil": True, "count_padding": False}},
+        {"adaptive_avg_pool": {"size": [2, 3]}},
+        {"sum": [["softmax"], ["batch_norm", "sigmoid"]]},
+        {"concat": [["tanh"], ["relu", "dropout"]]},
+        "global_avg_pool",
+        {"linear": {"features": 4, "start": "he_out"}},
+        "flatten",
+        {"linear": {"features": 3, "start": "xavier", "bias_start": -0.5}},
+    ]
+}
+
+
+def test_every_kind_of_layer_can_be_listed() -> None:
+    def kinds(layers: list[Any]) -> set[str]:
+        found: set[str] = set()
+        for layer in layers:
+            name = layer if isinstance(layer, str) else next(iter(layer))
+            found.add(name)
+            if name in ("sum", "concat"):
+                found |= set().union(*(kinds(branch) for branch in layer[name]))
+        return found
+
+    assert kinds(EVERY_KIND["layers"]) == {*layer_kinds(), "sum", "concat"}
+    assert shapes_only(network(EVERY_KIND, classes=3), (11, 12, 2)) == (3,)
+
+
 def test_a_list_of_layers_is_a_network_and_its_names_are_its_paths() -> None:
     module = network(FULL, classes=3)
     assert shapes_only(module, (8, 8, 1)) == (3,)
@@ -37,7 +76,7 @@ def test_a_list_of_layers_is_a_network_and_its_names_are_its_paths() -> None:
     assert kinds["layers.8"] == "linear"
 
 
-@pytest.mark.parametrize("spec", [FULL, *({"name": name} for name in networks())])
+@pytest.mark.parametrize("spec", [FULL, EVERY_KIND, *({"name": name} for name in networks())])
 def test_the_normal_form_is_json_with_every_default_and_stays_itself(spec: dict[str, Any]) -> None:
     normal = normalise(spec, classes=3)
     assert json.loads(json.dumps(normal)) == normal
@@ -102,7 +141,7 @@ MISTAKES: dict[str, tuple[Any, str, str]] = {
     "unknown choice": (
         {"name": "lenet", "options": {"activation": "rellu"}},
         "options.activation",
-        "one of relu, tanh, sigmoid; got 'rellu'; did you mean 'relu'?",
+        "one of relu, tanh, sigmoid, leaky_relu, elu, gelu, silu; got 'rellu'; did you mean",
     ),
     "too many filters": (
         {"name": "convnet", "options": {"filters": 4096, "m": 3}},
@@ -130,6 +169,23 @@ MISTAKES: dict[str, tuple[Any, str, str]] = {
         "layers.1.conv.stride",
         "layers.1.conv: stride must be ≥ 1, got 0",
     ),
+    "groups that do not fit": (
+        _conv(groups=3),
+        "layers.1.conv.groups",
+        "layers.1.conv: groups must divide filters, got 3 and 2",
+    ),
+    "an unknown start": (
+        _conv(start="hee"),
+        "layers.1.conv.start",
+        "start must be one of he, he_out, xavier, truncated; got 'hee'; did you mean 'he'?",
+    ),
+    "a negative deviation": (_conv(start=-1), "layers.1.conv.start", "start must be ≥ 0"),
+    "true for a deviation": (_conv(start=True), "layers.1.conv.start", "must be a number"),
+    "no dilation": (_conv(dilation=0), "layers.1.conv.dilation", "must be ≥ 1, got 0"),
+    "one piece": (_layer({"maxout": {"pieces": 1}}), "layers.1.maxout.pieces", "must be ≥ 2"),
+    "nothing to divide by": (_layer({"lrn": {"k": 0}}), "layers.1.lrn.k", "k must be > 0"),
+    "a flat elu": (_layer({"elu": {"alpha": 0}}), "layers.1.elu.alpha", "must be > 0"),
+    "no size": (_layer("adaptive_avg_pool"), "layers.1.adaptive_avg_pool.size", "is missing"),
     "half a stride": (_conv(stride=1.5), "layers.1.conv.stride", "must be an integer, got 1.5"),
     "a stride in words": (_conv(stride="1"), "layers.1.conv.stride", "an integer, got '1'"),
     "true for one": (_conv(stride=True), "layers.1.conv.stride", "must be an integer, got True"),

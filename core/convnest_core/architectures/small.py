@@ -1,15 +1,14 @@
-"""The networks that a description can name. All of them end in logits."""
+"""Small networks: LeNet-5, perceptrons, and the course's pattern of convolutions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import forms
-from .checks import MAX_FEATURES, MAX_FILTERS
-from .combinators import Sequential
-from .errors import SpecError
-from .initialisers import Start
-from .layers import (
+from convnest_core import forms
+from convnest_core.checks import MAX_FEATURES, MAX_FILTERS
+from convnest_core.combinators import Sequential
+from convnest_core.errors import SpecError
+from convnest_core.layers import (
     AvgPool,
     BatchNorm,
     Conv2d,
@@ -19,23 +18,13 @@ from .layers import (
     Logits,
     MaxPool,
     ReLU,
-    Sigmoid,
-    Tanh,
 )
-from .module import Module
-from .options import Kind, Option
+from convnest_core.module import Module
+from convnest_core.options import Kind, Option
 
-_ACTIVATIONS: dict[str, tuple[type[Module], Start]] = {
-    "relu": (ReLU, "he"),
-    "tanh": (Tanh, "xavier"),
-    "sigmoid": (Sigmoid, "xavier"),
-}
-_ACTIVATION = Option(
-    "activation", forms.choice(*_ACTIVATIONS), "relu, tanh or sigmoid", default="relu"
-)
-_DROPOUT = Option(
-    "dropout", forms.number(0, 1), "share of hidden values dropped in training", default=0.0
-)
+from .parts import ACTIVATION, ACTIVATIONS, dropout_option, least_size
+
+_DROPOUT = dropout_option(0.0)
 
 
 def lenet(
@@ -46,9 +35,9 @@ def lenet(
     Two 5×5 convolutions (6 and 16 filters), each pooled 2×2, and layers of 120, 84 and `classes`:
     61,706 parameters for 28×28×1 and ten classes, or for the paper's 32×32×1 with padding 0.
     """
-    function, start = _ACTIVATIONS[activation]
+    function, start = ACTIVATIONS[activation]
     pool = MaxPool if pooling == "max" else AvgPool
-    return Sequential(
+    network = Sequential(
         {
             "conv1": Conv2d(6, 5, padding=padding, start=start),
             "act1": function(),
@@ -65,13 +54,15 @@ def lenet(
             "logits": Logits(classes),
         }
     )
+    network.least_size = least_size(network.children().values())
+    return network
 
 
 def mlp(
     classes: int, *, hidden: Sequence[int] = (256,), activation: str = "relu", dropout: float = 0.0
 ) -> Sequential:
     """Linear layers of the sizes in `hidden`, and one of `classes`; images are flattened."""
-    function, start = _ACTIVATIONS[activation]
+    function, start = ACTIVATIONS[activation]
     modules: dict[str, Module] = {"flatten": Flatten()}
     for number, features in enumerate(hidden, 1):
         modules[f"fc{number}"] = Linear(features, start=start)
@@ -114,7 +105,7 @@ def convnet(
         classifier += [Linear(hidden), ReLU()]
         classifier += [Dropout(dropout)] if dropout else []
     classifier.append(Linear(classes, start="xavier"))
-    return Sequential(
+    network = Sequential(
         {
             "features": Sequential(features),
             "flatten": Flatten(),
@@ -122,14 +113,16 @@ def convnet(
             "logits": Logits(classes),
         }
     )
+    network.least_size = least_size(features)
+    return network
 
 
-NETWORKS: dict[str, Kind] = {
+SMALL: dict[str, Kind] = {
     "lenet": Kind(
         "LeNet-5: two convolutions, three linear layers; for small images such as digits",
         lenet,
         (
-            _ACTIVATION,
+            ACTIVATION,
             Option("pooling", forms.choice("max", "avg"), "max or avg", default="max"),
             Option(
                 "padding",
@@ -149,7 +142,7 @@ NETWORKS: dict[str, Kind] = {
                 "sizes of the hidden layers",
                 default=[256],
             ),
-            _ACTIVATION,
+            ACTIVATION,
             _DROPOUT,
         ),
     ),
