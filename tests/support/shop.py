@@ -44,6 +44,7 @@ class Shop:
     """What the tests share. No worker runs between them."""
 
     fleet: Fleet
+    server_pid: int
     client: convnest.Client
     stub: classification_pb2_grpc.ClassificationServiceStub
     pictures: Sequence[bytes]
@@ -94,7 +95,7 @@ def open_shop(folder: Path) -> Iterator[Shop]:
     state, queue = _redis(folder / "state", durable=True), _redis(folder / "queue", durable=False)
     fleet = Fleet(folder, state, queue)
     try:
-        fleet.start_server()
+        server = fleet.start_server()
         worker = fleet.start_worker("founder")
         with (
             convnest.connect(fleet.address) as client,
@@ -109,7 +110,7 @@ def open_shop(folder: Path) -> Iterator[Shop]:
             pictures = [sample.png for sample in samples]
             right = {model: _by_core(fleet, model, pictures) for model in MODELS}
             stub = classification_pb2_grpc.ClassificationServiceStub(channel)
-            yield Shop(fleet, client, stub, pictures, right, digest)
+            yield Shop(fleet, server.pid, client, stub, pictures, right, digest)
     finally:
         fleet.stop()
         state.stop()

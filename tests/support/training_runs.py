@@ -20,7 +20,7 @@ from convnest import (
 LENET: dict[str, Any] = {  # Any: keyword arguments of `Client.train`
     "dataset": "digits",
     "network": "lenet",
-    "epochs": 8,
+    "epochs": 10,
     "checkpoint_interval_s": 1,
 }
 #: Over in a moment.
