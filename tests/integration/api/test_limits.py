@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 
 import grpc
+import numpy as np
 import pytest
 from convnest_api.v1 import classification_pb2 as pb
+from convnest_api.v1 import datasets_pb2, jobs_pb2
 from convnest_store.blobs import Blob
 from convnest_store.connection import connect
 from convnest_store.images import ImageShape
 from convnest_store.registry import ModelRegistry, ModelVersion, Preprocessing
 from support.api import Api, refusal
+from support.payloads import npz
 from support.processes import Fleet
 
 SIDES = (4, 4, 1)
@@ -70,3 +73,17 @@ def test_of_ten_thousand_requests_those_that_fit_wait_and_the_others_are_told(
         with pytest.raises(grpc.RpcError) as caught:
             api.classification.Classify(request, timeout=0.5)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_an_answer_too_large_for_a_message_is_told_as_one(api: Api, fresh_name: str) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (12, 200, 200, 3), dtype=np.uint8)
+    job = api.upload(fresh_name, npz(images=images, labels=np.arange(12) % 2))
+    assert api.ended(job.id).state == jobs_pb2.JOB_STATE_SUCCEEDED
+    request = datasets_pb2.SampleDatasetRequest(name=fresh_name, count=12)
+    # gRPC refuses it on its way out: there is a status and a sentence, no details.
+    with pytest.raises(grpc.RpcError) as caught:
+        api.datasets.SampleDataset(request)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "larger than max" in str(caught.value.details())
+    request.count = 2
+    assert len(api.datasets.SampleDataset(request).images) == 2
