@@ -161,11 +161,12 @@ def test_a_spec_whose_shapes_do_not_fit_names_the_layer(api: Api, digits: str) -
     assert "dataset digits has images of 28x28x1" in found.message
 
 
-def test_a_named_network_too_deep_for_the_images_names_the_layer(api: Api, digits: str) -> None:
+def test_a_named_network_too_deep_for_the_images_says_what_it_takes(api: Api, digits: str) -> None:
     network = {"name": "convnet", "options": {"m": 6}}
     found = refusal(lambda: create(api, with_network(digits, network)))
     assert found.fields.keys() == {"spec.network"}
-    assert "features." in found.fields["spec.network"]
+    told = "takes images from 64×64 pixels, got 28×28 (dataset digits has images of 28x28x1)"
+    assert found.fields["spec.network"] == told
 
 
 def test_nesting_without_end_is_refused(api: Api, digits: str) -> None:
