@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ class TeamTrainer:
 
     With the same number of processes, machine and libraries the result is the same to the bit;
     another number of processes adds numbers up in another order and changes no more than that.
+    Threads may share a trainer; their calls take turns.
 
     `network` and `classes` are as for `convnest_core.network`, `shape` is one image's, and `batch`
     the most images of one step. `loss` names a function `package.module:name` of logits and labels
@@ -66,6 +68,7 @@ class TeamTrainer:
             "loss": loss,
             "optimizer": optimizer and [optimizer[0], dict(optimizer[1])],
         }
+        self._lock = threading.Lock()
         self._team = Team(processes, _PROGRAM, arguments, start=start, spin=spin)
 
     def step(
@@ -89,15 +92,16 @@ class TeamTrainer:
                 "a step takes a label and a sample index for each image, "
                 f"got {len(x)} images, {len(labels)} labels, {len(samples)} indices"
             )
-        replica.set_batch(x, labels, samples)
-        loss, correct = self._team.run(
-            "step",
-            images=len(x),
-            labels=[list(labels.shape), labels.dtype.str],
-            seed=seed,
-            epoch=epoch,
-            learning_rate=learning_rate,
-        )
+        with self._lock:
+            replica.set_batch(x, labels, samples)
+            loss, correct = self._team.run(
+                "step",
+                images=len(x),
+                labels=[list(labels.shape), labels.dtype.str],
+                seed=seed,
+                epoch=epoch,
+                learning_rate=learning_rate,
+            )
         return Step(loss, correct)
 
     def __call__(self, x: Array) -> Array:
@@ -107,9 +111,10 @@ class TeamTrainer:
         for first in range(0, max(len(x), 1), self.batch):
             part = x[first : first + self.batch]
             self._expect(part)
-            replica.set_images(part)
-            self._team.run("evaluate", images=len(part))
-            parts.append(replica.outputs[: len(part)].copy())
+            with self._lock:
+                replica.set_images(part)
+                self._team.run("evaluate", images=len(part))
+                parts.append(replica.outputs[: len(part)].copy())
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     @property
@@ -121,6 +126,11 @@ class TeamTrainer:
     def module(self) -> Module:
         """This process's replica. Its parameters are everybody's: read them between steps."""
         return self._replica.module
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes of the members, this one first."""
+        return self._team.pids
 
     def state(self) -> dict[str, Array]:
         """As `Module.state`."""
@@ -161,7 +171,7 @@ class TeamTrainer:
             self._team.run("take_slot", slot=slot, steps=count)
 
     def close(self) -> None:
-        """End the other processes. The module keeps its parameters."""
+        """End the other processes. A module that was taken before keeps its parameters."""
         self._team.close()
 
     def __enter__(self) -> TeamTrainer:
