@@ -5,6 +5,8 @@ import signal
 import time
 
 import numpy as np
+from convnest_core import Array
+from convnest_core.kernels import convolve
 from convnest_core.team import Member
 
 
@@ -68,3 +70,33 @@ class Probe:
         if self._member.rank == rank:
             os._exit(3)
         self._member.barrier()
+
+
+class Bands:
+    """Three convolutions of one image, whose rows the members split layer by layer."""
+
+    KERNEL = 3
+
+    def __init__(self, member: Member, *, size: int, channels: int) -> None:
+        self._member = member
+        self._halo = self.KERNEL // 2
+        rng = np.random.default_rng(0)
+        shape = (self.KERNEL, self.KERNEL, channels, channels)
+        self.weights = [0.1 * rng.standard_normal(shape).astype(np.float32) for _ in range(3)]
+        # Rows of zeros above and below: a band takes its neighbours' rows, or these.
+        padded = (1, size + 2 * self._halo, size, channels)
+        self.layers = [member.array(padded, np.float32) for _ in range(4)]
+        self._rows = member.share(size)
+
+    def inside(self, layer: int) -> Array:
+        """A layer without the rows around it."""
+        return self.layers[layer][:, self._halo : -self._halo]
+
+    def forward(self) -> None:
+        """From the first layer to the last; each needs the whole one before."""
+        first, last = self._rows.start, self._rows.stop
+        for index, weight in enumerate(self.weights):
+            band = self.layers[index][:, first : last + 2 * self._halo]
+            y = convolve(band, weight, None, stride=(1, 1), padding=(0, self._halo))
+            self.inside(index + 1)[:, first:last] = y
+            self._member.barrier()

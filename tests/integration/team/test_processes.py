@@ -17,12 +17,15 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 STARTS = pytest.mark.parametrize("start", ["fork", "spawn"])
 
 
-def host(scenario: str, start: str, processes: int) -> subprocess.Popen[str]:
+def host(
+    scenario: str, start: str, processes: int, *, stderr: int | None = None
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "support.team_host", scenario, start, str(processes)],
         cwd=TESTS,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
@@ -108,6 +111,18 @@ def test_members_end_at_once_when_their_parent_is_killed(start: str, doing: str)
 
 
 @STARTS
+def test_ctrl_c_ends_all_of_them(start: str) -> None:
+    with host("busy", start, 3, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        pids = json.loads(process.stdout.readline())
+        time.sleep(0.2)
+        for pid in pids:  # a terminal sends it to every process of the group
+            os.kill(pid, signal.SIGINT)
+    assert process.returncode == -signal.SIGINT
+    assert not any(runs(pid) for pid in pids)
+
+
+@STARTS
 def test_a_team_that_is_not_closed_ends_with_its_process(start: str) -> None:
     pids = told("forgotten", start, 3)
     until(lambda: not any(runs(pid) for pid in pids), within_s=1, what="all members gone")
@@ -135,6 +150,6 @@ def test_threads_make_and_share_a_team(start: str) -> None:
 
 
 def test_a_process_with_threads_does_not_fork() -> None:
-    with host("in_threads", "fork", 2) as process:
+    with host("in_threads", "fork", 2, stderr=subprocess.DEVNULL) as process:
         process.communicate(timeout=60)
     assert process.returncode != 0
