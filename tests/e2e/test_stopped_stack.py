@@ -1,4 +1,4 @@
-"""SIGTERM of the stack: all of it ends in time, and the running job goes on at the next start."""
+"""What ends with the stack, in time, and what goes on at its next start."""
 
 import time
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from support.training_runs import (
     weights_digest,
 )
 from support.up import Up
+from support.waiting import until
 
 
 @pytest.fixture
@@ -59,3 +60,15 @@ def test_a_terminated_stack_ends_in_ten_seconds_and_its_job_goes_on_at_the_next_
         assert_resumed(events_of(ended))
         assert client.jobs.get(job.id).state is JobState.SUCCEEDED
         assert client.classify("quick", sample.png)
+
+
+def test_nothing_outlives_a_killed_stack_though_a_job_runs_and_its_redis_is_gone(
+    tmp_path: Path, ups: list[Up]
+) -> None:
+    ups.append(Up(tmp_path / "data"))
+    with convnest.connect(ups[0].wait_ready()) as client:
+        client.datasets.add("digits", builtin="digits").wait(timeout_s=60)
+        wait_for_checkpoint(client.train(**{**LENET, "epochs": 1000}, model="orphan"))
+    processes = ups[0].descendants()
+    ups[0].kill()
+    until(lambda: not still_there(processes), within_s=20, what="all of the stack is gone")

@@ -79,6 +79,11 @@ class Up:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(within_s)
 
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+        self._process.wait()
+
     def close(self) -> None:
         """Ends what still runs, and stops to listen."""
         if self._process.poll() is None:
