@@ -1,0 +1,91 @@
+"""Inference and training against PyTorch and ONNX Runtime, in turns on the same two cores.
+
+    bench/setup && bench/.venv/bin/python bench/core [--only resnet18 --batches 8] [--json FILE]
+
+Every library runs in a process of its own that is stopped while another has its turn. A ratio is
+the median over the rounds of (their time ÷ our time) in the same round. Exit status 1: a bound of
+cases.py is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from cases import CASES, Case
+from processes import Side, SideFailed
+from report import ALONE, OURS, PEERS, Result, text
+
+_PAIRS = 5
+
+
+def main() -> int:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(prog="bench/core", description=__doc__)
+    parser.add_argument("--only", nargs="+", help="networks")
+    parser.add_argument("--kind", choices=["inference", "training"])
+    parser.add_argument("--batches", nargs="+", type=int)
+    parser.add_argument("--pairs", type=int, default=_PAIRS, help="rounds of turns")
+    parser.add_argument("--processes", type=int, default=2, help="ours, and the peers' threads")
+    parser.add_argument("--no-peers", action="store_true", help="ours alone")
+    parser.add_argument("--json", type=Path, help="also write the numbers there")
+    arguments = parser.parse_args()
+    cases = [
+        case
+        for case in CASES
+        if (arguments.only is None or case.network in arguments.only)
+        and (arguments.kind in (None, case.kind))
+        and (arguments.batches is None or case.batch in arguments.batches)
+    ]
+    if not cases:
+        parser.error("no case is left")
+    results: list[Result] = []
+    told: dict[str, object] = {}
+    for case in cases:
+        try:
+            results.append(_measure(case, arguments, told))
+        except SideFailed as failure:
+            print(f"error: {case.name}: {failure}", file=sys.stderr)
+            return 1
+        print(text(results[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    print(f"BLAS core type: {told.get('core')}; {arguments.processes} processes or threads each")
+    print(text(results))
+    missed = [line for result in results for line in result.missed()]
+    print("\n".join(f"missed: {line}" for line in missed) or "all bounds of these cases hold")
+    if arguments.json:
+        data = {"ours": told, "cases": [result.data() for result in results], "missed": missed}
+        arguments.json.write_text(json.dumps(data, indent=1))
+    return 1 if missed else 0
+
+
+def _measure(case: Case, arguments: argparse.Namespace, told: dict[str, object]) -> Result:
+    processes = str(arguments.processes)
+    plans: list[tuple[str, str, *tuple[str, ...]]] = [(OURS, "ours.py", processes)]
+    if not arguments.no_peers:
+        plans.append((PEERS[0], "torch_side.py", "contiguous", processes))
+        if case.shape[2] > 1 and case.network != "mlp":
+            plans.append((PEERS[1], "torch_side.py", "channels_last", processes))
+        if case.kind == "inference":
+            # Its own choice of threads is the number of cores.
+            plans.append((PEERS[2], "onnx_side.py", "0" if processes == "2" else processes))
+    if case.team_bound is not None and arguments.processes > 1:
+        plans.append((ALONE, "ours.py", "1"))
+    sides: list[Side] = []
+    try:
+        for name, script, *options in plans:
+            sides.append(Side(name, script, *options, case=case))
+        told.update(sides[0].told)
+        seconds: dict[str, list[float]] = {side.name: [] for side in sides}
+        for _ in range(arguments.pairs):
+            for side in sides:
+                seconds[side.name].append(side.turn())
+        return Result(case, seconds, {side.name: side.close() for side in sides})
+    finally:
+        for side in sides:
+            side.kill()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

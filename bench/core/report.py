@@ -1,0 +1,96 @@
+"""What was measured: a row a case, as a table and as data, and which bounds were missed."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+from cases import Case
+from convnest_core.tables import table
+
+OURS, ALONE = "ConvNest", "one process"
+PEERS = ("PyTorch", "PyTorch NHWC", "ONNX Runtime")
+_TORCH = PEERS[:2]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Seconds a step by side, a list of turns each; and the most memory each side held."""
+
+    case: Case
+    seconds: dict[str, list[float]]
+    peak_bytes: dict[str, int]
+
+    def ratio(self, side: str) -> float:
+        """How many times our time that side takes: the median over the pairs of turns."""
+        pairs = zip(self.seconds[side], self.seconds[OURS], strict=True)
+        return statistics.median(theirs / ours for theirs, ours in pairs)
+
+    @property
+    def spread(self) -> float:
+        """Of our turns: (largest - smallest) / median."""
+        ours = self.seconds[OURS]
+        return (max(ours) - min(ours)) / statistics.median(ours)
+
+    @property
+    def torch(self) -> float | None:
+        """The ratio to PyTorch's better layout."""
+        ratios = [self.ratio(side) for side in _TORCH if side in self.seconds]
+        return min(ratios) if ratios else None
+
+    def missed(self) -> list[str]:
+        """Which of the case's bounds do not hold, in words."""
+        case, missed = self.case, []
+        if case.bound is not None and self.torch is not None and self.torch < case.bound:
+            missed.append(f"{case.name}: {self.torch:.2f} of PyTorch, bound {case.bound}")
+        if case.team_bound is not None and ALONE in self.seconds:
+            gain = self.ratio(ALONE)
+            if gain < case.team_bound:
+                missed.append(
+                    f"{case.name}: two processes gain {gain:.2f}, bound {case.team_bound}"
+                )
+        peak = self.peak_bytes[OURS]
+        if case.most_bytes is not None and peak > case.most_bytes:
+            missed.append(f"{case.name}: {peak / 1e9:.2f} GB, bound {case.most_bytes / 1e9:.2f} GB")
+        peers = [self.peak_bytes[side] for side in _TORCH if side in self.peak_bytes]
+        if case.within_peers_memory and peers and peak > min(peers):
+            missed.append(f"{case.name}: {peak / 1e9:.2f} GB, PyTorch {min(peers) / 1e9:.2f} GB")
+        return missed
+
+    def data(self) -> dict[str, Any]:
+        """For --json."""
+        return {
+            **self.case.data(),
+            "seconds": self.seconds,
+            "peak_bytes": self.peak_bytes,
+            "ratios": {side: self.ratio(side) for side in self.seconds if side != OURS},
+            "missed": self.missed(),
+        }
+
+
+def text(results: list[Result]) -> str:
+    """Times as peer ÷ ours: above 1, ours is quicker."""
+    head = ["case", "ms", "±", "images/s", "PyTorch", "ONNX Runtime", "2 ÷ 1", "GB", "peers' GB"]
+    rows = [head]
+    for result in results:
+        ours = statistics.median(result.seconds[OURS])
+        peers = [result.peak_bytes[side] for side in PEERS if side in result.peak_bytes]
+        rows.append(
+            [
+                result.case.name,
+                f"{ours * 1e3:.1f}",
+                f"{result.spread * 50:.0f} %",
+                f"{result.case.batch / ours:,.0f}",
+                "" if result.torch is None else f"{result.torch:.2f}",
+                _ratio(result, PEERS[2]),
+                _ratio(result, ALONE),
+                f"{result.peak_bytes[OURS] / 1e9:.2f}",
+                " / ".join(f"{peak / 1e9:.2f}" for peak in peers),
+            ]
+        )
+    return table(rows, align="<" + ">" * (len(head) - 1))
+
+
+def _ratio(result: Result, side: str) -> str:
+    return f"{result.ratio(side):.2f}" if side in result.seconds else ""
