@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convnest_core.arrays import Shape
+from convnest_core.errors import TeamError
 
 # Gives the next block of the given size. Members take the same blocks in the same order.
 Take: TypeAlias = Callable[[int], mmap.mmap]
@@ -35,13 +36,16 @@ class Memory:
         self.descriptors: list[int] = []
 
     def take(self, size_bytes: int) -> mmap.mmap:
-        """A new block of at least `size_bytes`, all zeros."""
+        """A new block of at least `size_bytes`, all zeros. Raises TeamError."""
         size_bytes = max(size_bytes, 1)
-        if self._by_descriptor:
-            self.descriptors.append(_unnamed_file(size_bytes))
-            block = mmap.mmap(self.descriptors[-1], size_bytes)
-        else:
-            block = mmap.mmap(-1, size_bytes)
+        try:
+            if self._by_descriptor:
+                self.descriptors.append(_unnamed_file(size_bytes))
+                block = mmap.mmap(self.descriptors[-1], size_bytes)
+            else:
+                block = mmap.mmap(-1, size_bytes)
+        except (OSError, OverflowError) as error:
+            raise TeamError(f"no {size_bytes:,} bytes of shared memory: {error}") from error
         self._blocks.append(block)
         return block
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class Replica:
         frozen: Sequence[str],
         loss: str,
         optimizer: tuple[str, Mapping[str, Any]] | None,
+        loss_options: Mapping[str, Any] | None = None,
     ) -> None:
         self._member = member
         self.module: Module = network(network_spec, classes=classes)
@@ -51,7 +53,7 @@ class Replica:
             output = build_unfilled(self.module, size, dtype=wanted)
         for path in frozen:
             freeze(self.module, path)
-        self._loss = imported(loss)
+        self._loss = partial(imported(loss), **(loss_options or {}))
         self.parameters = SharedParameters(member, self.module, wanted)
         self._staged = staging(member, self.module)
         self.images: Array = member.array((batch, *size), wanted)
@@ -110,8 +112,11 @@ class Replica:
     ) -> tuple[float, int]:
         """Forward and backward over this member's rows; returns its part of loss and answers."""
         rows = batch.rows
-        part = (rows.stop - rows.start) / batch.images
         own = labels[rows]
+        part = self._weight(own) / self._weight(labels)
+        if not part:  # over labels of weight zero there is no mean, but over distributions
+            own = np.eye(self.outputs.shape[1], dtype=self.outputs.dtype)[own]
+            part = len(own) / self._weight(labels)
 
         def criterion(logits: Array) -> tuple[float, Array]:
             loss, dlogits = self._loss(logits, own)
@@ -132,6 +137,13 @@ class Replica:
         backward(dlogits)
         answers = own if own.ndim == 1 else own.argmax(axis=1)
         return loss, int(np.count_nonzero(logits.argmax(axis=1) == answers))
+
+    def _weight(self, labels: npt.NDArray[Any]) -> float:
+        """What the loss' mean over these labels counts for in a mean over more."""
+        class_weights = self._loss.keywords.get("class_weights")
+        if class_weights is None or labels.ndim > 1:
+            return float(len(labels))
+        return float(np.asarray(class_weights, np.float64)[labels].sum())
 
     def stage_buffers(self) -> None:
         """Put the buffers where all members see them (called by the first one alone)."""

@@ -27,7 +27,7 @@ from .work import Letter, imported, words_of
 Start = Literal["fork", "spawn"]
 
 MAX_PROCESSES = 256
-_SPIN_NS = 50_000  # a few times what going to sleep and waking up cost
+_SPIN_NS = 100_000  # what going to sleep and waking up cost on an idle machine
 
 
 class Team:

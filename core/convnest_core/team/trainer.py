@@ -35,9 +35,9 @@ class TeamTrainer:
 
     `network` and `classes` are as for `convnest_core.network`, `shape` is one image's, and `batch`
     the most images of one step. `loss` names a function `package.module:name` of logits and labels
-    that returns the mean over the images and its gradient; `optimizer` names a class with its
-    options, or is None where nothing is trained; `frozen` are paths for `freeze`. `start` and
-    `spin` are `Team`'s.
+    that returns the mean over the images (by `class_weights` in its options, if any) and its
+    gradient; `optimizer` names a class with its options, or is None where nothing is trained;
+    `frozen` are paths for `freeze`. Options are plain JSON. `start` and `spin` are `Team`'s.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class TeamTrainer:
         batch: int,
         dtype: npt.DTypeLike = np.float32,
         loss: str = "convnest_core.losses:softmax_cross_entropy",
+        loss_options: Mapping[str, Any] | None = None,
         optimizer: tuple[str, Mapping[str, Any]] | None = None,
         frozen: Sequence[str] = (),
         start: Start | None = None,
@@ -66,6 +67,7 @@ class TeamTrainer:
             "batch": batch,
             "frozen": list(frozen),
             "loss": loss,
+            "loss_options": dict(loss_options or {}),
             "optimizer": optimizer and [optimizer[0], dict(optimizer[1])],
         }
         self._lock = threading.Lock()

@@ -101,6 +101,14 @@ def test_the_same_number_of_processes_gives_the_same_bits(
     same(one[1], other[1])
 
 
+def test_the_lines_of_other_cpus_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = trained(NORMALISED, 12, 3)
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    there = trained(NORMALISED, 12, 3)
+    assert there[0] == here[0]
+    same(there[1], here[1])
+
+
 def test_a_team_of_one_is_the_plain_loop_to_the_bit() -> None:
     module = network(NORMALISED, classes=3)
     build(module, (12, 12, 1), seed=0)
@@ -189,6 +197,21 @@ def test_another_loss_takes_labels_of_its_own() -> None:
             steps.append(team.step(images[rows], soft_labels(labels[rows]), samples=rows))
     assert steps[0].loss == pytest.approx(steps[1].loss, rel=1e-5)
     assert steps[0].correct == steps[1].correct
+
+
+def test_class_weights_weigh_over_the_whole_batch() -> None:
+    images, labels = IMAGES[12]
+    rows = np.argsort(labels[:20], kind="stable")  # so that shares differ in their classes
+    options = {"class_weights": [0.0, 0.5, 2.0], "smoothing": 0.1}
+    found = []
+    for processes in (1, 2, 3):
+        with trainer(NORMALISED, 12, processes, dtype=np.float64, loss_options=options) as team:
+            step = team.step(images[rows].astype(np.float64), labels[rows], samples=rows)
+            found.append((step.loss, team.state()))
+    for loss, state in found[1:]:
+        assert loss == pytest.approx(found[0][0], rel=1e-9)
+        for name, array in state.items():
+            np.testing.assert_allclose(array, found[0][1][name], rtol=1e-7, atol=1e-12)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])

@@ -32,6 +32,11 @@ def test_a_team_of_one_runs_the_program_here() -> None:
         assert len(team.pids) == 1
 
 
+def test_memory_that_is_not_to_be_had_is_an_error() -> None:
+    with pytest.raises(TeamError, match="bytes of shared memory"):
+        Team(1, PROBE, {"values": 1 << 60})
+
+
 def test_a_closed_team_says_so() -> None:
     team = Team(1, PROBE, {})
     team.close()
