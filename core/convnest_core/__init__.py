@@ -48,6 +48,7 @@ from .module import Module, zero_grad
 from .optimizers import SGD, Adam, AdamW, Optimizer, RMSProp
 from .options import Kind, Option
 from .parameters import Parameter
+from .planning import Plan, plan
 from .process import keep_freed_memory, single_blas_thread
 from .random import shuffled, uniform
 from .run import EVALUATION, Criterion, Run
@@ -89,6 +90,7 @@ __all__ = [
     "Optimizer",
     "Option",
     "Parameter",
+    "Plan",
     "RMSProp",
     "ReLU",
     "Row",
@@ -117,6 +119,7 @@ __all__ = [
     "network",
     "networks",
     "normalise",
+    "plan",
     "schedules",
     "shapes_only",
     "shuffled",
