@@ -10,10 +10,10 @@ LOCK   := uv pip compile --universal --python-version 3.11 --generate-hashes --n
           --no-annotate --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit check format protos lock clean
+.PHONY: help setup demo test unit test-peers bench-core check format protos lock clean
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.installed ## make .venv from requirements.lock
 
@@ -34,6 +34,14 @@ test: setup ## run every test
 
 unit: setup ## run the tests that need no other process
 	@$(BIN)/python -m pytest tests/unit
+
+test-peers: ## compare the network library with PyTorch (installs it in bench/.venv)
+	@bench/setup
+	@bench/.venv/bin/python -m pytest tests/peers
+
+bench-core: ## time the network library against PyTorch and ONNX Runtime (long; quiet machine)
+	@bench/setup
+	@bench/.venv/bin/python bench/core $(ARGS)
 
 check: setup protos-fresh ## format, lint, types, generated code
 	$(BIN)/ruff format --check .
@@ -68,4 +76,4 @@ lock: ## renew the locks from pyproject.toml (needs uv)
 	echo hatchling | $(LOCK) --constraint requirements.lock --output-file docker/build.lock -
 
 clean: ## remove what the commands above made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output
+	rm -rf $(VENV) bench/.venv .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output
