@@ -4,7 +4,9 @@ Not the consumer's blueprint: that restarts at every reconnect to Redis. A worke
 called while a task still runs, which is what a drain needs.
 """
 
+import os
 import signal
+import threading
 from typing import Any, ClassVar
 
 import structlog
@@ -25,6 +27,9 @@ from convnest_worker.jobs.supervision import Stores
 from convnest_worker.presence import Presence
 from convnest_worker.serving.supervisor import ServingSupervisor
 from convnest_worker.settings import WorkerSettings
+
+#: For what is left after the drain.
+_END_S = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -105,5 +110,21 @@ def install(app: Celery, settings: WorkerSettings) -> None:
         # Celery stops its steps once its consumer is out of whatever it waits for, such as a
         # queue Redis that does not answer; the drain has no time to lose.
         service.begin_stop()
+        _end_in_any_case(after_s=settings.drain_s + _END_S)
 
     worker_shutting_down.connect(at_signal, weak=False)
+
+
+def _end_in_any_case(*, after_s: float) -> None:
+    """Ends the process at the end of its time, whatever still waits (a name look-up has no limit).
+
+    Its children end with its pipes, and its leases run out.
+    """
+
+    def end() -> None:
+        log.error("worker did not stop in time; it is ended", after_s=after_s)
+        os._exit(1)
+
+    timer = threading.Timer(after_s, end)
+    timer.daemon = True
+    timer.start()
