@@ -131,7 +131,7 @@ class Conv2d(Module):
                 groups=self.groups,
                 bias=bias is not None,
                 input_gradient=run.input_gradient,
-                weight_gradient=not weight.frozen,
+                weight_gradient=not all(one.frozen for one in self._parameters.values()),
             )
             if gradients.dw is not None:
                 weight.grad += gradients.dw

@@ -1,11 +1,21 @@
 """The gradient check, in float64, that every module of the package has to pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import pytest
-from convnest_core import EVALUATION, Array, Module, Run, Shape, build, zero_grad
+from convnest_core import (
+    EVALUATION,
+    Array,
+    Module,
+    Run,
+    Shape,
+    build,
+    single_blas_thread,
+    zero_grad,
+)
 
 
 def run_of(batch: int, *, training: bool = True, first: int = 0) -> Run:
@@ -25,7 +35,9 @@ def checked(module: Module, shape: Shape, *, batch: int) -> Checked:
     rng = np.random.default_rng(7)
     for parameter in module.parameters().values():
         parameter.value += 0.3 * rng.standard_normal(parameter.value.shape)
-    x = rng.standard_normal((batch, *shape))
+    # All apart from each other and from zero: no difference straddles a kink.
+    count = batch * prod(shape)
+    x = (4 * (rng.permutation(count) + 0.3) / count - 2).reshape(batch, *shape)
     x.flags.writeable = False  # forward may not write to it
     return Checked(module, x)
 
@@ -62,6 +74,13 @@ def gradient_error(module: Module, shape: Shape, *, batch: int, training: bool) 
         scale = max(float(np.abs(numeric).max()), 1e-3)
         errors.append(float(np.abs(gradients[name] - numeric).max()) / scale)
     return max(errors)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_blas_thread() -> Iterator[None]:
+    """Threads of BLAS that wait for each other make tests crawl where cores are few or busy."""
+    with single_blas_thread():
+        yield
 
 
 @pytest.fixture
