@@ -39,8 +39,8 @@ class PlannedReplica(Replica):
 class TeamPlan:
     """A compiled network in `processes`, this one among them: `plan(x)` for 1 … max_batch images.
 
-    `network`, `classes` and `shape` are as for `TeamTrainer`, `state` is a trained module's; without
-    it the weights are random. A batch is split by images, so one of fewer images than processes
+    `network`, `classes` and `shape` are as for `TeamTrainer`, `state` is a trained module's;
+    without it the weights are random. A batch is split by images, so one of fewer images than processes
     leaves some of them idle.
     """
 
