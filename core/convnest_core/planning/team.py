@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,8 +41,8 @@ class TeamPlan:
     """A compiled network in `processes`, this one among them: `plan(x)` for 1 … max_batch images.
 
     `network`, `classes` and `shape` are as for `TeamTrainer`, `state` is a trained module's;
-    without it the weights are random. A batch is split by images, so one of fewer images than processes
-    leaves some of them idle.
+    without it the weights are random. A batch is split by images, so one of fewer images than
+    processes leaves some of them idle. Calls from several threads take turns.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class TeamPlan:
             "loss": "convnest_core.losses:softmax_cross_entropy",
             "optimizer": None,
         }
+        self._turn = threading.Lock()
         self._team = Team(processes, _PROGRAM, arguments, **team)
         try:
             replica = self._replica
@@ -87,9 +89,10 @@ class TeamPlan:
                 f"the plan takes a batch of 1 to {len(replica.images)} × "
                 f"{shown(replica.images.shape[1:])}, got an array of {shown(x.shape)}"
             )
-        replica.set_images(x)
-        self._team.run("evaluate", images=len(x))
-        return replica.outputs[: len(x)].copy()
+        with self._turn:
+            replica.set_images(x)
+            self._team.run("evaluate", images=len(x))
+            return replica.outputs[: len(x)].copy()
 
     def close(self) -> None:
         """End the other processes."""
