@@ -17,6 +17,8 @@ from rich.text import Text
 
 _BAR_WIDTH: Final = 24
 
+_IMAGES_A_CALL: Final = 256  # what the server takes at once
+
 
 def classify(
     context: typer.Context,
@@ -29,10 +31,15 @@ def classify(
 ) -> None:
     """Say what is on pictures."""
     with connect(context) as client:
-        try:
-            results = client.classify(model, images, top_k=top)
-        except InvalidArgument as error:
-            raise CommandFailed(_with_paths(str(error), images)) from error
+        results: list[Classification] = []
+        for first in range(0, len(images), _IMAGES_A_CALL):
+            some = images[first : first + _IMAGES_A_CALL]
+            # All by the same version, also where the name or the alias moves on meanwhile.
+            version = f"{results[0].model}:{results[0].version}" if results else model
+            try:
+                results += client.classify(version, some, top_k=top)
+            except InvalidArgument as error:
+                raise CommandFailed(_with_paths(str(error), some)) from error
     if as_json:
         print_json(
             [

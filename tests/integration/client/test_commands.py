@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import convnest
 import pytest
 from convnest.cli.__main__ import main
-from convnest_api.v1 import datasets_pb2, jobs_pb2, training_pb2
+from convnest_api.v1 import classification_pb2, datasets_pb2, jobs_pb2, training_pb2
 
 if TYPE_CHECKING:
     from integration.client.conftest import FakeConvNest
@@ -173,6 +173,21 @@ def test_pictures_are_classified_with_bars(run: Run, tmp_path: Path) -> None:
     assert lines[0] == "digits-lenet:1"
     assert lines[2].split() == [str(paths[0]), "7", "87.5", "%", "━" * 21]
     assert lines[3].split() == ["1", "12.5", "%", "━━━"]
+
+
+def test_more_pictures_than_a_call_takes_are_all_classified_by_one_version(
+    run: Run, world: FakeConvNest, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"png")
+    answers = json.loads(run("classify", *[path] * 300, "--model", "m", "--json"))
+    assert len(answers) == 300
+    calls = [
+        (request.model, len(request.images))
+        for request in world.requests
+        if isinstance(request, classification_pb2.ClassifyRequest)
+    ]
+    assert calls == [("m", 256), ("m:1", 44)]
 
 
 def test_the_state_of_the_whole_is_shown(run: Run) -> None:
