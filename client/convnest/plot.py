@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,6 +29,15 @@ def check_matplotlib() -> None:
     """Raises ConvNestError where matplotlib is not installed."""
     if importlib.util.find_spec("matplotlib") is None:
         raise ConvNestError("drawing needs matplotlib: pip install 'convnest[plot]'")
+
+
+def check_plot(path: Path) -> None:
+    """Raises now what would keep `save_learning_curve` from writing `path` after the training."""
+    check_matplotlib()
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
 def save_learning_curve(history: Sequence[EpochMetrics], path: Path, *, title: str) -> None:

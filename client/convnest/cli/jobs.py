@@ -20,7 +20,7 @@ from convnest.cli.output import (
     make_table,
 )
 from convnest.cli.training import watch_training
-from convnest.plot import check_matplotlib
+from convnest.plot import check_plot
 from rich.text import Text
 
 app = typer.Typer(no_args_is_help=True, help="Jobs: training, and making datasets.")
@@ -94,7 +94,7 @@ def watch(
 ) -> None:
     """Follow a job from its first event to its end."""
     if plot is not None:
-        check_matplotlib()
+        check_plot(plot)
     with connect(context) as client:
         watch_training(client.jobs.get(job_id), make_console(), plot=plot, as_json=as_json)
 

@@ -14,7 +14,7 @@ from convnest.cli.following import History, follow, follow_as_json, job_goes_on
 from convnest.cli.job_file import load_job_file, parse_option
 from convnest.cli.json_output import print_json
 from convnest.cli.output import make_console, make_facts, make_table
-from convnest.plot import check_matplotlib, save_learning_curve
+from convnest.plot import check_plot, save_learning_curve
 from rich.console import Console
 from rich.text import Text
 
@@ -82,7 +82,7 @@ def train(
     settings: dict[str, Any] = fields  # from a file: the SDK checks the type of each value
     spec = TrainSpec(**settings)
     if plot is not None:
-        check_matplotlib()
+        check_plot(plot)
 
     console = make_console()
     with connect(context) as client:

@@ -219,6 +219,14 @@ def test_an_option_needs_a_network_by_name(fail: Fail, tmp_path: Path) -> None:
     assert "by name" in fail("train", "-f", path, "--option", "a=1")
 
 
+def test_a_plot_that_cannot_be_written_is_refused_before_the_training(
+    world: FakeConvNest, fail: Fail, tmp_path: Path
+) -> None:
+    path = tmp_path / "nowhere" / "curve.png"
+    assert fail(*TRAIN, "--plot", path) == f"No such file or directory: {path.parent}"
+    assert fail(*TRAIN, "--plot", tmp_path) == f"Is a directory: {tmp_path}"
+
+
 def test_drawing_without_matplotlib_says_what_to_install(
     world: FakeConvNest, fail: Fail, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
