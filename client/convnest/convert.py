@@ -43,7 +43,18 @@ def time_from_proto(message: Timestamp) -> datetime:
 
 def dict_from_struct(message: Struct) -> dict[str, object]:
     """The struct's content; numbers without a fraction are ints."""
-    return dict(MessageToDict(message))
+    return {name: _whole_as_int(value) for name, value in MessageToDict(message).items()}
+
+
+def _whole_as_int(value: object) -> object:
+    match value:
+        case dict():
+            return {name: _whole_as_int(item) for name, item in value.items()}
+        case list():
+            return [_whole_as_int(item) for item in value]
+        case float() if value.is_integer():
+            return int(value)
+    return value
 
 
 def struct_from_mapping(mapping: Mapping[str, object]) -> Struct:

@@ -66,8 +66,10 @@ def _whole(field: str, value: object, bits: int) -> int:
         number = value.__index__()  # type: ignore[attr-defined]  # ints, and NumPy's
     except AttributeError:
         number = -1
-    if isinstance(value, bool) or not 0 <= number < 2**bits:
+    if isinstance(value, bool) or number < 0:
         raise InvalidArgument.of(field, f"must be a whole number ≥ 0, got {value!r}")
+    if number >= 2**bits:
+        raise InvalidArgument.of(field, f"must be < 2^{bits}, got {value!r}")
     return int(number)
 
 

@@ -124,12 +124,26 @@ def _fields(message: jobs_pb2.TrainSpec, check: _Checker) -> dict[str, Any]:
     }
 
 
+def _described(value: Any) -> Any:
+    """What a struct holds; numbers without a fraction as the whole numbers they were written as."""
+    match value:
+        case Struct():
+            return _described(MessageToDict(value))
+        case dict():
+            return {name: _described(item) for name, item in value.items()}
+        case list():
+            return [_described(item) for item in value]
+        case float() if value.is_integer():
+            return int(value)
+    return value
+
+
 def _network(
     message: Struct, dataset: DatasetRecord, spec: dict[str, Any], check: _Checker
 ) -> Summary | None:
     classes, shape = len(dataset.classes), dataset.shape
     try:
-        described = MessageToDict(message)
+        described = _described(message)
     except ValueError as error:  # JSON knows neither NaN nor infinity
         check.add("spec.network", f"every number must be finite: {error}")
         return None

@@ -64,7 +64,7 @@ def test_numpy_numbers_are_numbers() -> None:
         ("epochs", True, "epochs: must be a whole number ≥ 0, got True"),
         ("epochs", 1.5, "epochs: must be a whole number ≥ 0, got 1.5"),
         ("seed", -1, "seed: must be a whole number ≥ 0, got -1"),
-        ("epochs", 2**32, "epochs: must be a whole number ≥ 0, got 4294967296"),
+        ("epochs", 2**32, "epochs: must be < 2^32, got 4294967296"),
         ("learning_rate", "fast", "learning_rate: must be a number, got 'fast'"),
         ("momentum", [0.9], "momentum: must be a number, got [0.9]"),
         ("loss", 3, "loss: must be text, got 3"),

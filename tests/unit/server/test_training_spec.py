@@ -127,3 +127,9 @@ def test_json_without_finite_numbers_is_refused(digits: DatasetRecord, value: fl
     message = spec()
     message.network.update({"options": {"padding": value}})
     assert "must be finite" in refused(message, digits)["spec.network"]
+
+
+def test_whole_numbers_of_a_network_stay_whole(digits: DatasetRecord) -> None:
+    layers = [{"conv": {"filters": 4, "kernel": 3, "stride": 0}}, "flatten"]
+    found = refused(spec(network={"layers": layers}), digits)
+    assert found == {"spec.network.layers.0.conv.stride": "stride must be ≥ 1, got 0"}
