@@ -121,7 +121,7 @@ def test_an_unknown_dataset_is_told_with_the_nearest_name(api: Api, digits: str)
         ({"nam": "lenet"}, "spec.network", 'either a "name" or a list of "layers"'),
         ({}, "spec.network", 'either a "name" or a list of "layers"'),
         ({"name": "lenet", "optons": {}}, "spec.network.optons", "did you mean 'options'?"),
-        ({"name": 5}, "spec.network.name", "unknown network '5.0'"),
+        ({"name": 5}, "spec.network.name", "unknown network '5'"),
         ({"layers": []}, "spec.network.layers", "must be a list of one or more layers"),
         (
             {"layers": [{"conv": {"filters": 4, "kernel": 3, "stride": 0}}]},
