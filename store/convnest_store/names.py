@@ -27,6 +27,10 @@ def check_alias(alias: str, *, field: str) -> str:
     """`alias` itself; raises InvalidInput where it is no name or could be taken for a version."""
     if alias.isdecimal():
         raise InvalidInput(field, f"an alias must not be a number, got {alias[:80]!r}")
+    if alias == "latest":
+        raise InvalidInput(
+            field, "the latest version is what the bare name stands for; 'latest' is no alias"
+        )
     return check_name(alias, field=field)
 
 

@@ -21,7 +21,7 @@ _STYLES: Final = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 def doctor(
     context: typer.Context,
     data_dir: Annotated[
-        Path | None, typer.Option(help="The stack's data. [default: ~/.local/share/convnest]")
+        Path | None, typer.Option(help="The stack's data; ~/.local/share/convnest by default.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -31,20 +31,26 @@ def train(
         list[str] | None, typer.Option(help="An option of the network, NAME=VALUE; repeatable.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="The model to add a version to.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Step size.")] = None,
-    momentum: Annotated[float | None, typer.Option(help="In [0, 1).")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="L2 penalty on weights.")] = None,
-    loss: Annotated[str | None, typer.Option(help="cross_entropy or squared.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the images; 20 by default.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step; 64 by default.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Step size; 0.02 by default.")] = None,
+    momentum: Annotated[float | None, typer.Option(help="In [0, 1); 0.9 by default.")] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="L2 penalty on weights; 1e-4 by default.")
+    ] = None,
+    loss: Annotated[str | None, typer.Option(help="cross_entropy (default) or squared.")] = None,
     validation: Annotated[
-        float | None, typer.Option(help="Share of the images to validate on.")
+        float | None, typer.Option(help="Share of the images to validate on; 0.15 by default.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every random choice; 0 by default.")] = None,
     checkpoint_interval: Annotated[
-        float | None, typer.Option(help="Seconds between checkpoints.")
+        float | None, typer.Option(help="Seconds between checkpoints; 30 by default.")
     ] = None,
-    priority: Annotated[int | None, typer.Option(help="-100 to 100; higher runs first.")] = None,
+    priority: Annotated[
+        int | None, typer.Option(help="-100 to 100, higher runs first; 0 by default.")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the job to its end.")] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Follow the job and save its learning curve as a PNG.")

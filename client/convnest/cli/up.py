@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 def up(
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Holds everything it keeps. [default: ~/.local/share/convnest]"),
+        typer.Option(help="Holds everything it keeps; ~/.local/share/convnest by default."),
     ] = None,
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")
+        str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port; 0 lets the system choose. [default: 50051]")
+        int | None, typer.Option(help="Port; 0 lets the system choose; 50051 by default.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes. [default: 1]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; 1 by default.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start Redis, server and worker, and keep them running until Ctrl-C."""

@@ -168,6 +168,10 @@ def test_what_does_not_exist_is_told_by_name(
         (set_alias("reader", "7", 0), {"alias", "version"}),
         (set_alias("reader", "a/b", 1), {"alias"}),
         (set_alias("reader", "1" * 100_000, 1), {"alias"}),
+        (
+            get_version("reader@latest"),
+            {"model": "the latest version is what the bare name stands for; 'latest' is no alias"},
+        ),
         (get_version("reader@1"), {"model": "an alias must not be a number, got '1'"}),
     ],
 )
