@@ -20,7 +20,7 @@ from google.rpc import error_details_pb2
 from PIL import Image
 
 if TYPE_CHECKING:
-    from integration.client.conftest import Failure, FakeConvNest
+    from support.fake_api.world import Failure, FakeConvNest
 
 
 def train(client: convnest.Client, model: str = "digits-lenet") -> convnest.Job:

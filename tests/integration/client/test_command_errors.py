@@ -19,7 +19,7 @@ from convnest_api.v1 import jobs_pb2
 from google.rpc import error_details_pb2
 
 if TYPE_CHECKING:
-    from integration.client.conftest import Failure, FakeConvNest
+    from support.fake_api.world import Failure, FakeConvNest
 
 Fail: TypeAlias = "Callable[..., str]"
 TRAIN = ("train", "--dataset", "digits", "--network", "lenet", "--model", "digits-lenet")

@@ -16,7 +16,7 @@ from convnest.cli.__main__ import main
 from convnest_api.v1 import classification_pb2, datasets_pb2, jobs_pb2, training_pb2
 
 if TYPE_CHECKING:
-    from integration.client.conftest import FakeConvNest
+    from support.fake_api.world import FakeConvNest
 
 Run: TypeAlias = "Callable[..., str]"
 TRAIN = ("train", "--dataset", "digits", "--network", "lenet", "--model", "digits-lenet")

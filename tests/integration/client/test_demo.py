@@ -14,7 +14,7 @@ from convnest.cli.__main__ import main
 from convnest.stack import StackError
 
 if TYPE_CHECKING:
-    from integration.client.conftest import FakeConvNest
+    from support.fake_api.world import FakeConvNest
 
 
 class StackInMemory:

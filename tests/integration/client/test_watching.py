@@ -12,7 +12,7 @@ import pytest
 from convnest_api.v1 import jobs_pb2, training_pb2
 
 if TYPE_CHECKING:
-    from integration.client.conftest import Failure, FakeConvNest
+    from support.fake_api.world import Failure, FakeConvNest
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""A real gRPC server with fake servicers, that fails on wish."""
