@@ -114,13 +114,15 @@ class Jobs:
         response = self._connection.call(self._stub.CreateTrainingJob, request)
         return self.from_proto(response.job)
 
-    def validate(self, spec: TrainSpec) -> tuple[TrainSpec, Sequence[LayerSummary]]:
+    def validate(
+        self, spec: TrainSpec, *, priority: int = 0
+    ) -> tuple[TrainSpec, Sequence[LayerSummary]]:
         """Checks a training job without queueing it.
 
         Returns its spec with every default filled in, and the network's layers.
         """
         request = training_pb2.CreateTrainingJobRequest(
-            spec=train_spec_to_proto(spec), validate_only=True
+            spec=train_spec_to_proto(spec), priority=priority, validate_only=True
         )
         response = self._connection.call(self._stub.CreateTrainingJob, request)
         layers = tuple(decode.layer_summary(layer) for layer in response.layers)

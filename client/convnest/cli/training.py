@@ -93,7 +93,7 @@ def train(
     console = make_console()
     with connect(context) as client:
         if validate_only:
-            full_spec, layers = client.jobs.validate(spec)
+            full_spec, layers = client.jobs.validate(spec, priority=chosen_priority)
             _show_check(console, full_spec, layers, as_json=as_json)
             return
         job = client.jobs.submit(spec, priority=chosen_priority)
