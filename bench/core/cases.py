@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+MOST_COMPILE_S = {"resnet50": 0.5}
+
 
 @dataclass(frozen=True)
 class Case:

@@ -77,6 +77,14 @@ class Side:
             os.killpg(self._process.pid, number)
 
 
+def compile_seconds(case: Case) -> float:
+    """How long `plan` takes for a case's network, in a process of its own."""
+    command = [sys.executable, str(_HERE / "compile_time.py"), json.dumps(case.data())]
+    done = subprocess.run(command, stdout=subprocess.PIPE, env=_environment(), check=True)
+    seconds: float = json.loads(done.stdout)
+    return seconds
+
+
 def _environment() -> dict[str, str]:
     """OpenBLAS chooses its core type by the CPU, and has one thread from the start.
 

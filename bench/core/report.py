@@ -21,6 +21,7 @@ class Result:
     case: Case
     seconds: dict[str, list[float]]
     peak_bytes: dict[str, int]
+    others: float  # the share of the cores that other programs took
 
     def ratio(self, side: str) -> float:
         """How many times our time that side takes: the median over the pairs of turns."""
@@ -64,6 +65,7 @@ class Result:
             **self.case.data(),
             "seconds": self.seconds,
             "peak_bytes": self.peak_bytes,
+            "others": self.others,
             "ratios": {side: self.ratio(side) for side in self.seconds if side != OURS},
             "missed": self.missed(),
         }
@@ -71,7 +73,18 @@ class Result:
 
 def text(results: list[Result]) -> str:
     """Times as peer ÷ ours: above 1, ours is quicker."""
-    head = ["case", "ms", "±", "images/s", "PyTorch", "ONNX Runtime", "2 ÷ 1", "GB", "peers' GB"]
+    head = [
+        "case",
+        "ms",
+        "±",
+        "images/s",
+        "PyTorch",
+        "ONNX Runtime",
+        "2 ÷ 1",
+        "GB",
+        "peers' GB",
+        "others",
+    ]
     rows = [head]
     for result in results:
         ours = statistics.median(result.seconds[OURS])
@@ -87,6 +100,7 @@ def text(results: list[Result]) -> str:
                 _ratio(result, ALONE),
                 f"{result.peak_bytes[OURS] / 1e9:.2f}",
                 " / ".join(f"{peak / 1e9:.2f}" for peak in peers),
+                f"{result.others:.0%}",
             ]
         )
     return table(rows, align="<" + ">" * (len(head) - 1))
