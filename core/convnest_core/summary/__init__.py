@@ -1,8 +1,8 @@
 """What a network is made of and what it costs, layer by layer, without any weights.
 
 Activation memory is counted the course's way: the input and every layer's output, at 4 bytes a
-value (float32), for one image; activation functions, dropout and flattening work in place and cost
-nothing. VGG16 then needs 61 MB forward (the sum of the lines of the course's table). Multiply-adds
+value (float32), for one image; activation functions, dropout, flattening, and adaptive pooling to the size that is
+there work in place and cost nothing. VGG16 then needs 61 MB forward (the sum of the lines of the course's table). Multiply-adds
 are those of convolutions and linear layers, without biases: 15.5 billion for VGG16.
 """
 
@@ -130,12 +130,18 @@ def _row(layer: Module, view: View, *, counted: bool) -> Row:
         kind=layer.kind,
         shape=output,
         parameters=sum(array.size for array in arrays) if counted else 0,
-        activation_bytes=0 if layer.kind in _IN_PLACE else prod(output) * _VALUE_BYTES,
+        activation_bytes=0 if _works_in_place(layer) else prod(output) * _VALUE_BYTES,
         # Each weight of a filter meets each pixel of the output once.
         multiply_adds=prod(output[:-1]) * sum(array.size for array in arrays if array.ndim > 1),
         receptive_field=None if view is None else view.size,
         stride=None if view is None else view.stride,
     )
+
+
+def _works_in_place(layer: Module) -> bool:
+    assert layer.built is not None
+    same = layer.built.input_shape == layer.built.output_shape
+    return layer.kind in _IN_PLACE or (same and layer.kind == "adaptive_avg_pool")
 
 
 def _millions(count: int) -> str:

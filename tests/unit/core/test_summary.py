@@ -70,6 +70,13 @@ def test_the_courses_table_of_vgg16() -> None:
     assert rows[-1].receptive_field is None
 
 
+def test_the_named_vgg16_has_the_same_sums() -> None:
+    named = summarise(network({"name": "vgg16"}, classes=1000), (224, 224, 3))
+    by_hand = summarise(vgg16(), (224, 224, 3))
+    for sums in ("parameters", "activation_bytes", "multiply_adds"):
+        assert getattr(named, sums) == getattr(by_hand, sums)
+
+
 def test_multiply_adds_count_each_weight_of_a_filter_at_each_pixel() -> None:
     (conv,) = summarise(Conv2d(96, 11, stride=4), (227, 227, 3)).rows
     assert conv.shape == (55, 55, 96)
