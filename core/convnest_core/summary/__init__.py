@@ -1,9 +1,10 @@
 """What a network is made of and what it costs, layer by layer, without any weights.
 
 Activation memory is counted the course's way: the input and every layer's output, at 4 bytes a
-value (float32), for one image; activation functions, dropout, flattening, and adaptive pooling to the size that is
-there work in place and cost nothing. VGG16 then needs 61 MB forward (the sum of the lines of the course's table). Multiply-adds
-are those of convolutions and linear layers, without biases: 15.5 billion for VGG16.
+value (float32), for one image; activation functions, dropout, flattening, and adaptive pooling to
+the size that is there work in place and cost nothing. VGG16 then needs 61 MB forward (the sum of
+the lines of the course's table). Multiply-adds are those of convolutions and linear layers,
+without biases: 15.5 billion for VGG16.
 """
 
 from __future__ import annotations
