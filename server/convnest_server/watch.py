@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 
 import structlog
+from convnest_process.outage import OutageLog
 from convnest_store.errors import Unavailable
 from convnest_store.events import Event, EventReader
 from convnest_store.jobs import JobStore
@@ -82,6 +83,7 @@ class Watcher:
                 del self._bells[job_id], self._cursors[job_id]
 
     def _tail(self) -> None:
+        redis = OutageLog(log, "state Redis")
         while not self._stopping.is_set():
             with self._lock:
                 cursors = dict(self._cursors)
@@ -91,8 +93,9 @@ class Watcher:
                 continue
             try:
                 latest = self._waiting.wait(cursors, timeout_s=_WAIT_S)
+                redis.back()
             except Unavailable as error:
-                log.warning("state Redis away", error=str(error))
+                redis.away(error)
                 self._stopping.wait(_WAIT_S)
                 continue
             with self._lock:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 from convnest_core import fingerprint
+from convnest_process.outage import OutageLog
 from convnest_store.errors import Unavailable
 from convnest_store.workers import ModelPresence, WorkerPresence, WorkerRoll
 
@@ -44,6 +45,7 @@ class Presence:
             log.info("left without goodbye", error=str(error))
 
     def _run(self) -> None:
+        redis = OutageLog(log, "queue Redis")
         while not self._stopping.is_set():
             presence = WorkerPresence(
                 name=self._name,
@@ -54,6 +56,7 @@ class Presence:
             )
             try:
                 self._roll.tell(presence)
+                redis.back()
             except Unavailable as error:
-                log.warning("queue Redis away", error=str(error))
+                redis.away(error)
             self._stopping.wait(_EVERY_S)

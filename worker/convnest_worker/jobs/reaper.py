@@ -5,6 +5,7 @@ import threading
 
 import structlog
 from convnest_process.broker import JobHints
+from convnest_process.outage import OutageLog
 from convnest_store.errors import Unavailable
 from convnest_store.jobs import JobStore
 
@@ -33,17 +34,19 @@ class Reaper:
         self._thread.join(timeout=2)
 
     def _run(self) -> None:
+        redis = OutageLog(log, "state Redis")
         while not self._stopping.is_set():
             try:
                 waiting, reaped = self._jobs.reap(
                     lease_s=self._settings.lease_s, every_s=_LATEST * self._settings.reap_s
                 )
+                redis.back()
                 for job_id in reaped:
                     log.warning("job had lost its worker", job_id=job_id)
                 if waiting:
                     self._hints.send()
             except Unavailable as error:
-                log.warning("state Redis away", error=str(error))
+                redis.away(error)
             # Jitter keeps the workers' looks apart without an election.
             pause_s = self._settings.reap_s * random.uniform(_EARLIEST, _LATEST)  # noqa: S311
             self._stopping.wait(pause_s)

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 from convnest_core import CoreError, keep_freed_memory, single_blas_thread
 from convnest_process.logs import configure_logs
+from convnest_process.outage import OutageLog
 from convnest_store.blobs import blob_store
 from convnest_store.connection import connect
 from convnest_store.errors import LeaseLost, StoreError, Unavailable
@@ -58,18 +59,20 @@ def _serve(
     instance, batch = str(begin["instance"]), int(begin["batch"])
     name = model_key(version.model, version.version)
     images, told = 0, time.monotonic()
+    redis = OutageLog(log, "queue Redis")
     while not channel.wish:
         try:
             _, items = queue.take(
                 name, instance, max_requests=batch, max_bytes=_BATCH_BYTES, timeout_s=_WAIT_S
             )
+            redis.back()
             if items:
                 requests = [Request.unpack(item) for item in items]
                 _send(queue, instance, requests, model.answer(requests))
                 images += len(items)
         except Unavailable as error:
             # What was in flight comes again: from there, or from its server, which still holds it.
-            log.warning("queue Redis away", error=str(error))
+            redis.away(error)
             time.sleep(_RETRY_S)
         except LeaseLost as error:
             # A restart of Redis forgot us until our worker's next beat, or another one took over.

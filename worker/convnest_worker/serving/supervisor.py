@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
+from convnest_process.outage import OutageLog
 from convnest_store.errors import NotFound, Unavailable
 from convnest_store.inference import InferenceQueue, Status
 from convnest_store.registry import ModelReference, ModelRegistry, ModelVersion
@@ -96,13 +97,15 @@ class ServingSupervisor:
             self._wake.set()
 
     def _run(self) -> None:
+        redis = OutageLog(log, "Redis for serving")
         while not self._stopping.is_set():
             self._wake.wait(_TICK_S)
             self._wake.clear()
             try:
                 self._tick()
+                redis.back()
             except Unavailable as error:
-                log.warning("serving waits for Redis", error=str(error))
+                redis.away(error)
                 self._stopping.wait(_TICK_S)
             except Exception:  # the edge of the thread: the other models go on
                 log.exception("serving stumbled")
