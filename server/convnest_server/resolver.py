@@ -37,6 +37,8 @@ class ModelResolver:
         except Unavailable:
             if known is None:
                 raise
+            # As if it were fresh: the next look is in a moment, not with every request.
+            self._known[text] = (time.monotonic(), known[1])
             log.warning("serving by the last known version", model=text)
             return known[1]
         if generation == self._generation:

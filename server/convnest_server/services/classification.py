@@ -43,7 +43,7 @@ class ClassificationServicer(classification_pb2_grpc.ClassificationServiceServic
         replies = await self._dispatcher.ask(
             model_key(version.model, version.version),
             pictures,
-            timeout_s=min(remaining_s or self._timeout_s, self._timeout_s),
+            timeout_s=self._timeout_s if remaining_s is None else min(remaining_s, self._timeout_s),
         )
         return pb.ClassifyResponse(
             model=version.model,
