@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import redis
 from convnest_store.jobs import Failure, Job, JobStore, Lease, NewJob
@@ -50,3 +51,16 @@ class Desk:
     def raw(self, job_id: str) -> dict[str, str]:
         """The whole record, to compare."""
         return dict(self.client.hgetall(f"{{convnest}}:job:{job_id}"))  # type: ignore[arg-type]
+
+
+def contents(client: redis.Redis) -> dict[str, Any]:
+    """Everything that is stored."""
+    readers: dict[str, Callable[[str], object]] = {
+        "string": client.get,
+        "hash": client.hgetall,
+        "set": lambda key: sorted(cast(set[str], client.smembers(key))),
+        "zset": lambda key: client.zrange(key, 0, -1, withscores=True),
+        "stream": client.xrange,
+    }
+    names = cast(list[str], client.keys())
+    return {name: readers[cast(str, client.type(name))](name) for name in sorted(names)}
