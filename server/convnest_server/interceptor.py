@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn, TypeAlias
 
@@ -17,6 +18,9 @@ from convnest_server.errors import InternalError, InvalidRequest, Violation, to_
 # Requests and responses are whatever messages the method declares.
 Context: TypeAlias = "ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+_RETRY_MS = "300"
+_WAITED_S = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -79,12 +83,13 @@ def _answering(
     method: str, call: Callable[..., Any], decoded: Callable[[Any], Any]
 ) -> Callable[..., Any]:
     async def guarded(request: Any, context: Context) -> Any:
+        began = time.monotonic()
         try:
             return await call(decoded(request), context)
         except (asyncio.CancelledError, grpc.aio.AbortError):
             raise
         except Exception as error:  # noqa: BLE001 (the edge of the process)
-            await _abort(method, error, context)
+            await _abort(method, error, context, began)
 
     return guarded
 
@@ -93,18 +98,19 @@ def _streaming(
     method: str, call: Callable[..., Any], decoded: Callable[[Any], Any]
 ) -> Callable[..., Any]:
     async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:
+        began = time.monotonic()
         try:
             async for response in call(decoded(request), context):
                 yield response
         except (asyncio.CancelledError, grpc.aio.AbortError, GeneratorExit):
             raise
         except Exception as error:  # noqa: BLE001 (the edge of the process)
-            await _abort(method, error, context)
+            await _abort(method, error, context, began)
 
     return guarded
 
 
-async def _abort(method: str, error: Exception, context: Context) -> NoReturn:
+async def _abort(method: str, error: Exception, context: Context, began: float) -> NoReturn:
     found = to_status(error)
     if found is None:
         error_id = secrets.token_hex(6)
@@ -112,6 +118,18 @@ async def _abort(method: str, error: Exception, context: Context) -> NoReturn:
         found = to_status(InternalError(error_id))
         assert found
     code, status = found
-    await context.abort(
-        code, status.message, (("grpc-status-details-bin", status.SerializeToString()),)
-    )
+    trailers: list[tuple[str, str | bytes]] = [
+        ("grpc-status-details-bin", status.SerializeToString())
+    ]
+    if code is grpc.StatusCode.UNAVAILABLE:
+        trailers.append(("grpc-retry-pushback-ms", _pushback(time.monotonic() - began)))
+    await context.abort(code, status.message, tuple(trailers))
+
+
+def _pushback(spent_s: float) -> str:
+    """When a client that retries may do so, in ms: soon, or never where it has waited already.
+
+    With a client's five attempts, a Redis that starts again goes unnoticed, and one that is away
+    is told within two seconds. (gRFC A6, "pushback".)
+    """
+    return _RETRY_MS if spent_s < _WAITED_S else "-1"

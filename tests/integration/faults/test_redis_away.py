@@ -244,3 +244,24 @@ def _calls(channel: grpc.Channel, job_id: str) -> dict[str, Call]:
         "UploadDataset": lambda: datasets.UploadDataset(iter(upload), timeout=_PATIENCE_S),
         "WatchJob": lambda: list(training.WatchJob(watch, timeout=_PATIENCE_S)),
     }
+
+
+@AWAY
+def test_the_sdks_retries_keep_nobody_waiting(
+    shop: Shop, away: Callable[[RedisServer], Any]
+) -> None:
+    with away(shop.fleet.state):
+        for _ in range(2):
+            asked_at = time.monotonic()
+            with pytest.raises(convnest.Unavailable, match="the state Redis does not answer"):
+                shop.client.datasets.get("digits")
+            assert time.monotonic() - asked_at < TOLD_WITHIN_S
+    shop.fleet.wait_until_serving("")
+
+
+def test_the_sdk_does_not_notice_a_redis_that_starts_again(shop: Shop) -> None:
+    shop.fleet.state.kill()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(shop.client.datasets.get, "digits")
+        shop.fleet.state.start()
+        assert asked.result().name == "digits"
