@@ -202,6 +202,19 @@ def test_what_a_lost_connection_kept_from_its_taker_comes_again(line: Line) -> N
     assert line.waiting() == (0, 0)
 
 
+def test_what_must_run_alone_comes_again_alone(line: Line) -> None:
+    line.push(1)
+    assert line.numbers() == [1]
+    assert line.queue.return_flight(MODEL, "i", "crashed") == (1, 0)
+    assert line.claim("next")
+    line.push(2)
+    assert line.numbers("next") == [1]
+    # Its taker's connection was lost with the answer of `take`.
+    assert line.numbers("next") == [1]
+    line.answer(1, instance="next")
+    assert line.numbers("next") == [2]
+
+
 def test_everything_that_waits_can_be_refused_at_once(line: Line) -> None:
     line.push(1, 2)
     assert line.queue.refuse_all(MODEL, Status.UNAVAILABLE, "cannot be loaded") == 2

@@ -17,7 +17,7 @@ local taken, removed, bytes = {now}, 0, 0
 while true do
   local item = redis.call('RPOP', flight)
   if not item then break end
-  redis.call('LPUSH', queue_key(model), item)
+  redis.call('LPUSH', deaths_of(item) > 0 and alone_key(model) or queue_key(model), item)
   redis.call('INCRBY', bytes_key(model), #item)
 end
 
