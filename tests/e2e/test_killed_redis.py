@@ -54,7 +54,7 @@ def test_a_killed_redis_comes_back_and_nothing_is_lost_or_started_twice(
 ) -> None:
     client = standing.client
     assert standing.classifies("kept")
-    running = client.train(**{**LENET, "epochs": 12}, model=f"during-{part}")
+    running = client.train(**LENET, model=f"during-{part}")
     waiting = client.train(**QUICK, model=f"behind-{part}")
     wait_for_checkpoint(running)
     slice_ = _slice(standing.up)

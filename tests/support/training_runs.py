@@ -16,11 +16,12 @@ from convnest import (
     TrainResult,
 )
 
-#: Long enough to be interrupted, short enough to be done twice; checkpoints every second.
+#: Some seconds from its first checkpoint to its end even on a quick machine, so that it can be
+#: interrupted between them; short enough to be done twice.
 LENET: dict[str, Any] = {  # Any: keyword arguments of `Client.train`
     "dataset": "digits",
     "network": "lenet",
-    "epochs": 10,
+    "epochs": 40,
     "checkpoint_interval_s": 1,
 }
 #: Over in a moment.
