@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convnest_core.arrays import Array
-from convnest_core.kernels.planned import Kernel, Pixels, Pooling, convolution, linear
+from convnest_core.kernels.planned import WHOLE, Kernel, Pixels, Pooling, Share, convolution, linear
 from convnest_core.module import Module
 
 from .graph import Adjust, Apply, Connect, Convolve, Flat, Join, Node, Pool
@@ -45,10 +45,17 @@ def kernel_for(node: Node, *, images: int) -> Kernel:
 class _Flatten:
     algorithm = "copy"
 
-    def __call__(self, x: Array, out: Array, residual: Array | None = None) -> None:  # noqa: ARG002
+    def __call__(
+        self,
+        x: Array,
+        out: Array,
+        residual: Array | None = None,  # noqa: ARG002
+        share: Share = WHOLE,
+    ) -> None:
         """x [N, H, W, C] to out [N, C · H · W]."""
         channels_first = np.moveaxis(x, -1, 1)
-        np.copyto(out.reshape(channels_first.shape), channels_first)
+        own = share.of(channels_first.shape[1])
+        np.copyto(out.reshape(channels_first.shape)[:, own], channels_first[:, own])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,5 +66,14 @@ class _Applied:
     def algorithm(self) -> str:
         return f"{self.module.kind} as it is"
 
-    def __call__(self, x: Array, out: Array, residual: Array | None = None) -> None:  # noqa: ARG002
-        np.copyto(out, self.module(x))
+    def __call__(
+        self,
+        x: Array,
+        out: Array,
+        residual: Array | None = None,  # noqa: ARG002
+        share: Share = WHOLE,
+    ) -> None:
+        """Shared by images alone: of a module nothing else is known."""
+        own = share.of(len(x))
+        if own.start < own.stop:
+            np.copyto(out[own], self.module(x[own]))

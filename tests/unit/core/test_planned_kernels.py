@@ -1,10 +1,20 @@
 """The kernels of a plan: each equals the plain kernel that layers call, over drawn shapes."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from convnest_core import Array, Shape, kernels
 from convnest_core.kernels import planned
-from convnest_core.kernels.planned import Geometry, Im2col, Kernel, Pooling, Winograd
+from convnest_core.kernels.planned import (
+    Geometry,
+    Im2col,
+    Kernel,
+    Pixels,
+    Pooling,
+    Share,
+    Winograd,
+)
 from convnest_core.kernels.planned.finishing import Finish
 from convnest_core.kernels.planned.tiles import surrounded, tiles
 from hypothesis import given
@@ -177,9 +187,95 @@ def test_what_lies_outside_of_an_image_is_the_edge_value(
     assert np.array_equal(surrounded(x, top=top, left=left, size=(rows, across), value=9), wanted)
 
 
-@given(images=st.integers(1, 9), size=st.tuples(sizes, sizes), places=st.integers(1, 200))
-def test_tiles_cover_every_place_once(images: int, size: tuple[int, int], places: int) -> None:
+@given(
+    images=st.integers(1, 9),
+    size=st.tuples(sizes, sizes),
+    places=st.integers(1, 200),
+    members=st.integers(1, 4),
+)
+def test_tiles_cover_every_place_once(
+    images: int, size: tuple[int, int], places: int, members: int
+) -> None:
     seen = np.zeros((images, size[0]), int)
-    for tile in tiles(images, size, places=places):
-        seen[tile.first : tile.last, tile.top : tile.bottom] += 1
+    for rank in range(members):
+        for tile in tiles(images, size, places=places, share=Share(rank, members)):
+            assert tile.images * tile.rows * size[1] <= max(places, size[1]) * 1.5
+            seen[tile.first : tile.last, tile.top : tile.bottom] += 1
     assert (seen == 1).all()
+
+
+@dataclass(frozen=True)
+class Case:
+    kernel: Kernel
+    x: Array
+    out: Shape
+    residual: Array | None = None
+
+
+def _convolution(n: int, size: int, weights: Shape, *, groups: int = 1, stride: int = 1) -> Case:
+    kernel, *_, filters = weights
+    w, b = some(*weights, seed=1), some(filters, seed=2)
+    geometry = Geometry((kernel, kernel), (stride, stride), (kernel // 2, kernel // 2))
+    x = some(n, size, size, weights[2] * groups)
+    out = n, -(-size // stride), -(-size // stride), filters
+    return Case(
+        planned.convolution(
+            w, b, geometry, activation="relu", groups=groups, size=out[1:3], images=n
+        ),
+        x,
+        out,
+        some(*out, seed=3),
+    )
+
+
+SHARED = {
+    "winograd by rows": _convolution(1, 40, (3, 3, 32, 32)),
+    "winograd by filters": _convolution(1, 15, (3, 3, 32, 96)),
+    "winograd of 5": _convolution(2, 9, (5, 5, 16, 48)),
+    "im2col by rows": _convolution(1, 23, (3, 3, 5, 7), stride=2),
+    "im2col of images and rows": _convolution(4, 23, (3, 3, 5, 7)),
+    "im2col by filters": _convolution(1, 5, (3, 3, 16, 128)),
+    "product by rows": _convolution(2, 11, (1, 1, 24, 40)),
+    "product by filters": _convolution(1, 5, (1, 1, 24, 72)),
+    "groups": _convolution(1, 13, (3, 3, 8, 12), groups=2),
+    "linear": Case(planned.linear(some(50, 90), some(90), activation=None), some(1, 50), (1, 90)),
+    "a few logits": Case(planned.linear(some(9, 5), None, activation=None), some(1, 9), (1, 5)),
+    "pooling": Case(Pooling(Geometry((3, 3), (2, 2)), "largest"), some(2, 9, 9, 3), (2, 4, 4, 3)),
+    "pixels": Case(Pixels(some(6), some(6), "relu"), some(1, 5, 7, 6), (1, 5, 7, 6)),
+}
+
+
+@pytest.mark.parametrize("members", [1, 2, 3, 5])
+@pytest.mark.parametrize("case", SHARED.values(), ids=SHARED)
+def test_shares_write_every_place_once_and_what_the_whole_call_writes(
+    case: Case, members: int
+) -> None:
+    whole = np.empty(case.out, np.float32)
+    case.kernel(case.x, whole, case.residual)
+    together, times = np.full(case.out, np.nan, np.float32), np.zeros(case.out, int)
+    for rank in range(members):
+        part = np.full(case.out, np.nan, np.float32)
+        case.kernel(case.x, part, case.residual, Share(rank, members))
+        written = ~np.isnan(part)
+        together[written] = part[written]
+        times += written
+    assert (times == 1).all()
+    assert error(together, whole) <= PLAIN
+
+
+@pytest.mark.parametrize("case", ["winograd by filters", "im2col by filters", "product by filters"])
+def test_members_part_the_filters_where_weights_outweigh_the_image(case: str) -> None:
+    part = np.full(SHARED[case].out, np.nan, np.float32)
+    SHARED[case].kernel(SHARED[case].x, part, SHARED[case].residual, Share(0, 2))
+    first = np.isnan(part).argmax(axis=-1)
+    assert (first == first.flat[0]).all()
+    assert first.flat[0] in {48, 64}
+
+
+@given(count=st.integers(0, 99), size=st.integers(1, 9), together=st.integers(1, 20))
+def test_shares_are_everything_once_in_order(count: int, size: int, together: int) -> None:
+    parts = [Share(rank, size).of(count, together=together) for rank in range(size)]
+    assert [i for part in parts for i in range(count)[part]] == list(range(count))
+    assert all(part.start % together == 0 or part.start == count for part in parts)
+    lengths = [part.stop - part.start for part in parts]
+    assert max(lengths) - min(lengths) <= 2 * together - 1

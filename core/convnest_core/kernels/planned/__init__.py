@@ -2,7 +2,8 @@
 
 Each maker returns a kernel: an immutable object, shared freely between plans and threads, that maps
 x to `out`, adds `residual` where one is given, and applies bias and activation before a tile leaves
-the cache. Values are [N, ..., C]; `x`, `out` and `residual` may be slices of wider pixels.
+the cache. Values are [N, ..., C]; `x`, `out` and `residual` may be slices of wider pixels. Members
+of a team call it with a `share` each, and together they write all of `out`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from .convolution import Geometry, Im2col, Pointwise
 from .finishing import Activation, Finish
 from .pixels import Pixels
 from .pooling import Pooling
+from .sharing import WHOLE, Share
 from .winograd import Winograd, outputs
 
 __all__ = [
+    "WHOLE",
     "Activation",
     "Geometry",
     "Grouped",
@@ -28,6 +31,7 @@ __all__ = [
     "Pixels",
     "Pointwise",
     "Pooling",
+    "Share",
     "Winograd",
     "convolution",
     "linear",
@@ -43,7 +47,10 @@ class Kernel(Protocol):
     @property
     def algorithm(self) -> str: ...
 
-    def __call__(self, x: Array, out: Array, residual: Array | None = None) -> None: ...
+    def __call__(
+        self, x: Array, out: Array, residual: Array | None = None, share: Share = WHOLE
+    ) -> None:
+        """Write this share of `out`: of shares of `size`, each place is in exactly one."""
 
 
 class Grouped:
@@ -56,14 +63,19 @@ class Grouped:
     def algorithm(self) -> str:
         return f"{len(self._kernels)} groups of {self._kernels[0].algorithm}"
 
-    def __call__(self, x: Array, out: Array, residual: Array | None = None) -> None:
+    def __call__(
+        self, x: Array, out: Array, residual: Array | None = None, share: Share = WHOLE
+    ) -> None:
         """x [N, H, W, C] to out [N, H', W', O]; group g is the g-th slice of C and of O."""
         many = len(self._kernels)
-        shares = [array.shape[-1] // many for array in (x, out)]
-        for g, kernel in enumerate(self._kernels):
-            taken, given = (slice(g * share, (g + 1) * share) for share in shares)
+        own = range(many)
+        if many % share.size == 0:  # whole groups for each member
+            own, share = range(many)[share.of(many)], WHOLE
+        widths = [array.shape[-1] // many for array in (x, out)]
+        for g in own:
+            taken, given = (slice(g * width, (g + 1) * width) for width in widths)
             added = None if residual is None else residual[..., given]
-            kernel(x[..., taken], out[..., given], added)
+            self._kernels[g](x[..., taken], out[..., given], added, share)
 
 
 def convolution(

@@ -11,6 +11,7 @@ from convnest_core.arrays import Array, Pair
 from convnest_core.kernels.scratch import scratch
 
 from .finishing import Finish
+from .sharing import FILTERS_TOGETHER, WHOLE, Share
 from .tiles import matrix, surrounded, tiles
 
 _TILE_BYTES = 1 << 19  # half of a common L2 cache; the other half is for weights and output
@@ -42,12 +43,18 @@ class Im2col:
     finish: Finish
     algorithm = "im2col"
 
-    def __call__(self, x: Array, out: Array, residual: Array | None = None) -> None:
+    def __call__(
+        self, x: Array, out: Array, residual: Array | None = None, share: Share = WHOLE
+    ) -> None:
         """x [N, H, W, C] to out [N, H', W', O]."""
         n, height, width, filters = out.shape
         depth = len(self.weights)
+        if share.by_filters(self.weights, inputs=n * height * width * depth):
+            some = share.of(filters, together=FILTERS_TOGETHER)
+            self._only(some)(x, out[..., some], None if residual is None else residual[..., some])
+            return
         places = min(_MOST_ROWS, max(_FEWEST_ROWS, _TILE_BYTES // (depth * x.itemsize)))
-        for tile in tiles(n, (height, width), places=places):
+        for tile in tiles(n, (height, width), places=places, share=share):
             pixels = tile.images * tile.rows * width
             columns = self._columns(x, tile.first, tile.last, tile.top, tile.rows, width)
             y = scratch("product", (pixels, filters), x.dtype)
@@ -59,6 +66,9 @@ class Im2col:
                 out[part],
                 None if residual is None else residual[part],
             )
+
+    def _only(self, filters: slice) -> Im2col:
+        return Im2col(self.weights[:, filters], self.geometry, self.finish.only(filters))
 
     def _columns(self, x: Array, first: int, last: int, top: int, rows: int, width: int) -> Array:
         shape = self.geometry
@@ -90,12 +100,20 @@ class Pointwise:
     finish: Finish
     algorithm = "product"
 
-    def __call__(self, x: Array, out: Array, residual: Array | None = None) -> None:
+    def __call__(
+        self, x: Array, out: Array, residual: Array | None = None, share: Share = WHOLE
+    ) -> None:
         """x [N, H, W, C] to out [N, H, W, O]; or [N, C] to [N, O]."""
+        if share.by_filters(self.weights, inputs=x.size):
+            some = share.of(out.shape[-1], together=FILTERS_TOGETHER)
+            kernel = Pointwise(self.weights[:, some], self.finish.only(some))
+            kernel(x, out[..., some], None if residual is None else residual[..., some])
+            return
         rows, results = matrix(x), matrix(out)
         added = None if residual is None else matrix(residual)
-        for first in range(0, len(rows), _POINTWISE_ROWS):
-            part = slice(first, first + _POINTWISE_ROWS)
+        own = share.of(len(rows))
+        for first in range(own.start, own.stop, _POINTWISE_ROWS):
+            part = slice(first, min(first + _POINTWISE_ROWS, own.stop))
             y = scratch("product", results[part].shape, x.dtype)
             if len(y) <= _FEW_ROWS:
                 for row, result in zip(rows[part], y, strict=True):

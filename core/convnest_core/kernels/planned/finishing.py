@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
@@ -47,6 +47,10 @@ class Finish:
         if bias is None:
             return Finish(None, activation)
         return Finish(np.tile(bias, (max(1, _LONG_ROW // len(bias)), 1)), activation)
+
+    def only(self, filters: slice) -> Finish:
+        """What follows the product of some filters."""
+        return self if self.bias is None else replace(self, bias=self.bias[:1, filters])
 
     def add_bias(self, y: Array) -> None:
         """Add the bias to every row of y [pixels, C], which has no gaps in memory."""

@@ -9,6 +9,7 @@ import numpy as np
 from convnest_core.arrays import Array
 
 from .finishing import Activation, zeros
+from .sharing import WHOLE, Share
 from .tiles import matrix
 
 _ROWS = 512
@@ -23,12 +24,15 @@ class Pixels:
     activation: Activation | None = None
     algorithm = "value by value"
 
-    def __call__(self, x: Array, out: Array, residual: Array | None = None) -> None:
+    def __call__(
+        self, x: Array, out: Array, residual: Array | None = None, share: Share = WHOLE
+    ) -> None:
         """x and residual [N, ..., C] to out of the same shape, which may be x itself."""
         source, results = matrix(x), matrix(out)
         added = None if residual is None else matrix(residual)
-        for first in range(0, len(source), _ROWS):
-            part = slice(first, first + _ROWS)
+        own = share.of(len(source))
+        for first in range(own.start, own.stop, _ROWS):
+            part = slice(first, min(first + _ROWS, own.stop))
             y, out_part = source[part], results[part]
             if self.scale is not None:
                 y = np.multiply(y, self.scale, out=out_part)

@@ -13,6 +13,7 @@ from convnest_core.kernels.scratch import scratch
 from convnest_core.kernels.windows import tap
 
 from .convolution import Geometry
+from .sharing import WHOLE, Share
 from .tiles import surrounded, tiles
 
 _TILE_BYTES = 1 << 18
@@ -29,14 +30,20 @@ class Pooling:
     def algorithm(self) -> str:
         return f"{self.of}, rows then columns"
 
-    def __call__(self, x: Array, out: Array, residual: Array | None = None) -> None:  # noqa: ARG002
+    def __call__(
+        self,
+        x: Array,
+        out: Array,
+        residual: Array | None = None,  # noqa: ARG002
+        share: Share = WHOLE,
+    ) -> None:
         """x [N, H, W, C] to out [N, H', W', C], whose size says how many windows there are."""
         shape = self.geometry
         (kh, kw), (sy, sx) = shape.kernel, shape.stride
         n, height, width, c = out.shape
         across = shape.reach(width, 1)
         places = max(width, _TILE_BYTES // (c * x.itemsize * sy * sx))
-        for tile in tiles(n, (height, width), places=places):
+        for tile in tiles(n, (height, width), places=places, share=share):
             source = surrounded(
                 x[tile.first : tile.last],
                 top=tile.top * sy - shape.padding[0],

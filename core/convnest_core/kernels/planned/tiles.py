@@ -8,6 +8,8 @@ from typing import NamedTuple
 from convnest_core.arrays import Array, Pair
 from convnest_core.kernels.scratch import scratch
 
+from .sharing import WHOLE, Share
+
 
 class Tile(NamedTuple):
     """Images first … last-1, rows top … bottom-1 (all rows unless it is one image)."""
@@ -26,18 +28,25 @@ class Tile(NamedTuple):
         return self.bottom - self.top
 
 
-def tiles(images: int, size: Pair, *, places: int) -> Iterator[Tile]:
-    """Cut `images` grids of `size` (height, width) into tiles of about `places` places each."""
+def tiles(images: int, size: Pair, *, places: int, share: Share = WHOLE) -> Iterator[Tile]:
+    """Cut `images` grids of `size` (height, width) into tiles of about `places` places each.
+
+    Of the rows of all images, one below the other, only the share's are cut.
+    """
     height, width = size
     together = places // (height * width)
-    if together:
-        for first in range(0, images, together):
-            yield Tile(first, min(first + together, images), 0, height)
-        return
-    rows = max(1, round(places / width))
-    for image in range(images):
-        for top in range(0, height, rows):
-            yield Tile(image, image + 1, top, min(top + rows, height))
+    rows = height if together else max(1, round(places / width))
+    part = share.of(images * height)
+    row = part.start
+    while row < part.stop:
+        image, top = divmod(row, height)
+        left = part.stop - row
+        if together and not top and left >= height:
+            tile = Tile(image, image + min(together, left // height), 0, height)
+        else:
+            tile = Tile(image, image + 1, top, min(top + rows, top + left, height))
+        yield tile
+        row += tile.images * tile.rows
 
 
 def surrounded(x: Array, *, top: int, left: int, size: Pair, value: float = 0.0) -> Array:

@@ -14,7 +14,7 @@ to about 1e-5 of its largest value, against 5e-7 for the plain form.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -23,6 +23,7 @@ from convnest_core.arrays import Array, Pair
 from convnest_core.kernels.scratch import scratch
 
 from .finishing import Finish
+from .sharing import FILTERS_TOGETHER, WHOLE, Share
 from .tiles import Tile, surrounded, tiles
 
 PATCH = 6
@@ -84,14 +85,21 @@ class Winograd:
     def algorithm(self) -> str:
         return f"winograd F({outputs(self.kernel)},{self.kernel})"
 
-    def __call__(self, x: Array, out: Array, residual: Array | None = None) -> None:
+    def __call__(
+        self, x: Array, out: Array, residual: Array | None = None, share: Share = WHOLE
+    ) -> None:
         """x [N, H, W, C] to out [N, H', W', O]."""
         n, height, width, filters = out.shape
         m = outputs(self.kernel)
         grid = -(-height // m), -(-width // m)
+        inputs = n * grid[0] * grid[1] * PATCH * PATCH * x.shape[3]
+        if share.by_filters(self.weights, inputs=inputs):
+            some = share.of(filters, together=FILTERS_TOGETHER)
+            self._only(some)(x, out[..., some], None if residual is None else residual[..., some])
+            return
         widest = max(x.shape[3], filters)
         patches = next((t for limit, t in _TILES if widest <= limit), _MOST_TILES)
-        for tile in tiles(n, grid, places=patches):
+        for tile in tiles(n, grid, places=patches, share=share):
             y = self._product(x, tile, grid[1])
             last = min(tile.bottom * m, height)
             part = slice(tile.first, tile.last), slice(tile.top * m, last)
@@ -100,6 +108,10 @@ class Winograd:
                 out[part],
                 None if residual is None else residual[part],
             )
+
+    def _only(self, filters: slice) -> Winograd:
+        bias = None if self.bias is None else self.bias[filters]
+        return replace(self, weights=self.weights[..., filters], bias=bias)
 
     def _product(self, x: Array, tile: Tile, across: int) -> Array:
         """The tile's outputs [images, m · rows, m · across, filters], in scratch memory."""
