@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from . import kernels
+from .kernels.simd import object_cache
+from .kernels.simd.machine import machine
 
 
 def fingerprint() -> dict[str, str]:
@@ -24,7 +26,7 @@ def fingerprint() -> dict[str, str]:
     config = np.show_config(mode="dicts") or {}
     simd = config.get("SIMD Extensions", {})
     return {
-        "kernels": kernels.NAME,
+        "kernels": _kernels(),
         "blas": _listed(f"{pool['internal_api']} {pool['version']}" for pool in blas),
         "blas_core": _listed(str(pool.get("architecture", "unknown")) for pool in blas),
         "blas_threads": _listed(str(pool["num_threads"]) for pool in blas),
@@ -32,6 +34,14 @@ def fingerprint() -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
+
+
+def _kernels() -> str:
+    """`numpy`, or the generated set with the key of its sources, compiler and CPU."""
+    found = machine()
+    if kernels.kernel_set() == "numpy" or found is None:
+        return "numpy"
+    return f"simd {found.name} {object_cache.key(found, checked=False)}"
 
 
 def _listed(words: Iterable[str]) -> str:

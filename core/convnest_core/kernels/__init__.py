@@ -1,36 +1,37 @@
 """The heavy arithmetic: pure functions, arrays in and arrays out, that layers call by these names.
 
-This is NumPy's set: im2col and GEMM in L2-sized tiles. Images are NHWC, convolution weights
-(kernel height, kernel width, channels in a group, channels out). No function writes to its
-arguments, and results are fresh arrays; scratch memory belongs to the thread.
+Two sets stand behind them: `plain` (NumPy) and `simd` (generated, float32 only); `choice` says
+which one computes, and `simd` hands what it has no kernel for to `plain`. Images are NHWC,
+convolution weights (kernel height, kernel width, channels in a group, channels out). No function
+writes to its arguments, and results are fresh arrays; scratch memory belongs to the thread.
 """
 
-from .activation import relu, relu_backward
-from .convolution import Gradients, convolve, convolve_backward
-from .error_function import erf, normal_cdf
-from .pooling import (
-    Places,
+from .choice import kernel_set, use_kernels
+from .interface import (
+    Gradients,
     average_pool,
     average_pool_backward,
+    convolve,
+    convolve_backward,
     max_pool,
     max_pool_backward,
     max_pool_places,
+    relu,
+    relu_backward,
+    response_norm,
+    response_norm_backward,
 )
-from .response_norm import response_norm, response_norm_backward
-from .statistics import column_sums, per_channel
-
-NAME = "numpy"
+from .plain import column_sums, erf, normal_cdf, per_channel
 
 __all__ = [
-    "NAME",
     "Gradients",
-    "Places",
     "average_pool",
     "average_pool_backward",
     "column_sums",
     "convolve",
     "convolve_backward",
     "erf",
+    "kernel_set",
     "max_pool",
     "max_pool_backward",
     "max_pool_places",
@@ -40,4 +41,5 @@ __all__ = [
     "relu_backward",
     "response_norm",
     "response_norm_backward",
+    "use_kernels",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from convnest_core import Array, kernels, textbook
-from convnest_core.kernels import convolution
+from convnest_core.kernels.plain import convolution
 from convnest_core.kernels.scratch import scratch
 from hypothesis import given, settings
 from hypothesis import strategies as st

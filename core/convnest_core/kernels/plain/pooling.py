@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convnest_core.arrays import Array, Pair
-
-from .windows import image_tiles, inside, overhang, padded, slid, tap
+from convnest_core.kernels.windows import image_tiles, inside, overhang, padded, slid, tap
 
 _TILE_BYTES = 1 << 19
 

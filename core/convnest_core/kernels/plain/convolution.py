@@ -16,9 +16,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from convnest_core.arrays import Array, Pair
-
-from .scratch import scratch
-from .windows import inside, padded, slid, tap
+from convnest_core.kernels.scratch import scratch
+from convnest_core.kernels.windows import inside, padded, slid, tap
 
 _TILE_BYTES = 1 << 19  # half of a common L2 cache; the other half is for weights and output
 _SPREAD_BYTES = 1 << 22  # adding by shifts wants long vectors more than it wants the L2 cache
@@ -26,14 +25,6 @@ _FEWEST_ROWS = 256  # below this a matrix product is not worth its start …
 _MOST_BYTES = 1 << 26  # … unless the filters are enormous
 _SHORT_RUN = 8  # contiguous values below which copying windows one by one is slow
 _FEW_CHANNELS = 16
-
-
-class Gradients(NamedTuple):
-    """What `convolve_backward` returns; None for what was not asked for."""
-
-    dx: Array | None
-    dw: Array | None
-    db: Array | None
 
 
 class _Tile(NamedTuple):
@@ -97,7 +88,7 @@ def convolve_backward(
     bias: bool,
     input_gradient: bool,
     weight_gradient: bool = True,
-) -> Gradients:
+) -> tuple[Array | None, Array | None, Array | None]:
     """The gradients of `convolve` at x, w for dy [N, H', W', O]; X_col is built again, not kept."""
     size = x.shape[1], x.shape[2]
     dy = np.ascontiguousarray(dy)
@@ -136,7 +127,7 @@ def convolve_backward(
             else:
                 _spread(into, part, given, stride=stride, dilation=dilation)
         dx = np.ascontiguousarray(inside(spread, size, padding))
-    return Gradients(dx, dw, db)
+    return dx, dw, db
 
 
 def _groups(w: Array, groups: int) -> list[_Group]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from convnest_core.arrays import Array
-
-from .windows import image_tiles
+from convnest_core.kernels.windows import image_tiles
 
 _TILE_BYTES = 1 << 18
 

@@ -1,0 +1,164 @@
+"""What every set of kernels can do, and the way to the set that does it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from convnest_core.arrays import Array, Pair
+
+from . import plain
+from .choice import kernel_set
+
+
+class Gradients(NamedTuple):
+    """What `convolve_backward` returns; None for what was not asked for."""
+
+    dx: Array | None
+    dw: Array | None
+    db: Array | None
+
+
+def _set(x: Array) -> Any:  # a package with these functions, or with some of them
+    if x.dtype == np.float32 and kernel_set() == "simd":
+        return importlib.import_module("convnest_core.kernels.simd")
+    return plain
+
+
+def convolve(
+    x: Array,
+    w: Array,
+    b: Array | None,
+    *,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Array:
+    """Cross-correlate x [N, H, W, C] with w [kh, kw, C/groups, O] and add b [O]: y [N, H', W', O].
+
+    A window's taps lie `dilation` places apart.
+    """
+    y: Array = _set(x).convolve(
+        x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )
+    return y
+
+
+def convolve_backward(
+    x: Array,
+    w: Array,
+    dy: Array,
+    *,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+    bias: bool,
+    input_gradient: bool,
+    weight_gradient: bool = True,
+) -> Gradients:
+    """The gradients of `convolve` at x, w for dy [N, H', W', O]."""
+    dx, dw, db = _set(x).convolve_backward(
+        x,
+        w,
+        dy,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        bias=bias,
+        input_gradient=input_gradient,
+        weight_gradient=weight_gradient,
+    )
+    return Gradients(dx, dw, db)
+
+
+def max_pool(x: Array, *, kernel: Pair, stride: Pair, padding: Pair, ceil: bool = False) -> Array:
+    """The largest value of each window of x [N, H, W, C]: y [N, H', W', C]; padding never wins."""
+    y: Array = _set(x).max_pool(x, kernel=kernel, stride=stride, padding=padding, ceil=ceil)
+    return y
+
+
+def max_pool_places(
+    x: Array, *, kernel: Pair, stride: Pair, padding: Pair, ceil: bool = False
+) -> tuple[Array, object]:
+    """`max_pool`, and what `max_pool_backward` needs to know of where the largest values were."""
+    y, places = _set(x).max_pool_places(x, kernel=kernel, stride=stride, padding=padding, ceil=ceil)
+    return y, places
+
+
+def max_pool_backward(
+    dy: Array, places: object, size: Pair, *, kernel: Pair, stride: Pair, padding: Pair
+) -> Array:
+    """dx of `max_pool` for an input of `size` (height, width).
+
+    Where several values of a window are its largest, exactly one of them receives the gradient.
+    """
+    dx: Array = _set(dy).max_pool_backward(
+        dy, places, size, kernel=kernel, stride=stride, padding=padding
+    )
+    return dx
+
+
+def average_pool(
+    x: Array,
+    *,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    ceil: bool = False,
+    count_padding: bool = True,
+) -> Array:
+    """The mean of each window of x [N, H, W, C]; padding is zero.
+
+    With `count_padding` it counts as values of the window, but never what lies beyond it.
+    """
+    y: Array = _set(x).average_pool(
+        x, kernel=kernel, stride=stride, padding=padding, ceil=ceil, count_padding=count_padding
+    )
+    return y
+
+
+def average_pool_backward(
+    dy: Array,
+    size: Pair,
+    *,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    count_padding: bool = True,
+) -> Array:
+    """dx of `average_pool` for an input of `size` (height, width)."""
+    dx: Array = _set(dy).average_pool_backward(
+        dy, size, kernel=kernel, stride=stride, padding=padding, count_padding=count_padding
+    )
+    return dx
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0), value by value, for x [N, ...]."""
+    y: Array = _set(x).relu(x)
+    return y
+
+
+def relu_backward(y: Array, dy: Array) -> Array:
+    """dy where y = relu(x) is positive, else zero."""
+    dx: Array = _set(dy).relu_backward(y, dy)
+    return dx
+
+
+def response_norm(x: Array, *, size: int, alpha: float, beta: float, k: float) -> Array:
+    """y of x [..., C]; channel c sums over the channels c - ⌊n/2⌋ … c + ⌊(n-1)/2⌋ that exist."""
+    y: Array = _set(x).response_norm(x, size=size, alpha=alpha, beta=beta, k=k)
+    return y
+
+
+def response_norm_backward(
+    x: Array, dy: Array, *, size: int, alpha: float, beta: float, k: float
+) -> Array:
+    """dx = dy · d⁻ᵝ - 2αβ/n · x · Σ dy · x · d⁻ᵝ⁻¹, summed over the channels that x went into."""
+    dx: Array = _set(x).response_norm_backward(x, dy, size=size, alpha=alpha, beta=beta, k=k)
+    return dx

@@ -1,0 +1,35 @@
+"""NumPy's kernels: im2col and GEMM in L2-sized tiles. Always there, for every dtype and shape.
+
+They are the reference that the generated ones are held to.
+"""
+
+from .activation import relu, relu_backward
+from .convolution import convolve, convolve_backward
+from .error_function import erf, normal_cdf
+from .pooling import (
+    average_pool,
+    average_pool_backward,
+    max_pool,
+    max_pool_backward,
+    max_pool_places,
+)
+from .response_norm import response_norm, response_norm_backward
+from .statistics import column_sums, per_channel
+
+__all__ = [
+    "average_pool",
+    "average_pool_backward",
+    "column_sums",
+    "convolve",
+    "convolve_backward",
+    "erf",
+    "max_pool",
+    "max_pool_backward",
+    "max_pool_places",
+    "normal_cdf",
+    "per_channel",
+    "relu",
+    "relu_backward",
+    "response_norm",
+    "response_norm_backward",
+]

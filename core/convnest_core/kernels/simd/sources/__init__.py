@@ -1,0 +1,1 @@
+"""The kernels themselves. Each function is compiled by `compiler`; `native` calls it."""
