@@ -6,8 +6,6 @@
 from convnest_core.kernels.plain import (
     average_pool,
     average_pool_backward,
-    convolve,
-    convolve_backward,
     max_pool,
     max_pool_backward,
     max_pool_places,
@@ -16,6 +14,8 @@ from convnest_core.kernels.plain import (
     response_norm,
     response_norm_backward,
 )
+
+from .convolution import convolve, convolve_backward
 
 __all__ = [
     "average_pool",

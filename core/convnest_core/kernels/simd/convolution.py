@@ -1,0 +1,81 @@
+"""Convolution and its gradients by the kernels that `routing` chooses."""
+
+from __future__ import annotations
+
+from convnest_core.arrays import Array, Pair
+from convnest_core.kernels import plain
+
+from .routing import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, Convolution, algorithm
+
+
+def convolve(
+    x: Array,
+    w: Array,
+    b: Array | None,
+    *,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> Array:
+    """As `kernels.convolve`."""
+    shapes = _shapes(w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    match algorithm(FORWARD, shapes):
+        case _:
+            return plain.convolve(
+                x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
+            )
+
+
+def convolve_backward(
+    x: Array,
+    w: Array,
+    dy: Array,
+    *,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    bias: bool,
+    input_gradient: bool,
+    weight_gradient: bool,
+) -> tuple[Array | None, Array | None, Array | None]:
+    """As `kernels.convolve_backward`: dx, dw, db."""
+    shapes = _shapes(w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    dx = dw = db = None
+    if input_gradient:
+        match algorithm(INPUT_GRADIENT, shapes):
+            case _:
+                dx, _, _ = plain.convolve_backward(
+                    x,
+                    w,
+                    dy,
+                    stride=stride,
+                    padding=padding,
+                    dilation=dilation,
+                    groups=groups,
+                    bias=False,
+                    input_gradient=True,
+                    weight_gradient=False,
+                )
+    if weight_gradient:
+        match algorithm(WEIGHT_GRADIENT, shapes):
+            case _:
+                _, dw, db = plain.convolve_backward(
+                    x,
+                    w,
+                    dy,
+                    stride=stride,
+                    padding=padding,
+                    dilation=dilation,
+                    groups=groups,
+                    bias=bias,
+                    input_gradient=False,
+                    weight_gradient=True,
+                )
+    return dx, dw, db
+
+
+def _shapes(w: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Convolution:
+    kh, kw, channels, filters = w.shape
+    return Convolution((kh, kw), channels, filters // groups, stride, padding, dilation, groups)
