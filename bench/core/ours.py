@@ -20,7 +20,8 @@ def make(case: dict[str, Any]) -> tuple[Step, dict[str, Any]]:
     spec = {"name": case["network"], "options": case["options"]}
     shape, classes, batch = tuple(case["shape"]), case["classes"], case["batch"]
     x = np.random.default_rng(0).standard_normal((batch, *shape)).astype(np.float32)
-    told = {"core": fingerprint()["blas_core"], "fingerprint": fingerprint()}
+    known = fingerprint()
+    told = {"core": known["blas_core"], "kernels": known["kernels"], "fingerprint": known}
     if case["kind"] == "inference":
         plan = TeamPlan(
             spec,

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,21 @@ class SideFailed(Exception):
 class Side:
     """One library's process (and its children) for one case; stopped whenever it has no turn."""
 
-    def __init__(self, name: str, script: str, *arguments: str, case: Case) -> None:
+    def __init__(
+        self,
+        name: str,
+        script: str,
+        *arguments: str,
+        case: Case,
+        environment: Mapping[str, str],
+    ) -> None:
         self.name = name
         self._process = subprocess.Popen(
             [sys.executable, _HERE / script, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=_environment(),
+            env=environment,
             start_new_session=True,
         )
         self.told = self._ask(case.data())
@@ -77,27 +85,38 @@ class Side:
             os.killpg(self._process.pid, number)
 
 
-def compile_seconds(case: Case) -> float:
+def compile_seconds(case: Case, environment: Mapping[str, str]) -> float:
     """How long `plan` takes for a case's network, in a process of its own."""
     command = [sys.executable, str(_HERE / "compile_time.py"), json.dumps(case.data())]
-    done = subprocess.run(command, stdout=subprocess.PIPE, env=_environment(), check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, env=environment, check=True)
     seconds: float = json.loads(done.stdout)
     return seconds
 
 
-def _environment() -> dict[str, str]:
-    """OpenBLAS chooses its core type by the CPU, and has one thread from the start.
+def conditions(kernels: str, *, avx2: bool) -> Mapping[str, str]:
+    """The environment of every side.
 
-    PyTorch's processes get a malloc that keeps what is freed, as ours sets up for itself.
+    OpenBLAS chooses its core type by the CPU, and has one thread from the start. PyTorch's
+    processes get a malloc that keeps what is freed, as ours sets up for itself. With `avx2` Numba,
+    OpenBLAS, ATen and oneDNN are told that the CPU has no AVX-512; ONNX Runtime cannot be told.
     """
     kept = {
         name: value
         for name, value in os.environ.items()
         if name not in {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OMP_NUM_THREADS"}
     }
+    held = {
+        "NUMBA_CPU_NAME": "haswell",
+        "NUMBA_CPU_FEATURES": "+avx2,+fma,+avx,+f16c,+bmi,+bmi2,+lzcnt,+popcnt,+movbe,+sse4.2",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+    }
     return {
         **kept,
+        "CONVNEST_KERNELS": kernels,
         "OPENBLAS_NUM_THREADS": "1",
         "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
         "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+        **(held if avx2 else {}),
     }

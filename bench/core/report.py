@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-from cases import Case
+from cases import Bounds, Case
 from convnest_core.tables import table
 
 OURS, ALONE = "ConvNest", "one process"
@@ -19,6 +19,7 @@ class Result:
     """Seconds a step by side, a list of turns each; and the most memory each side held."""
 
     case: Case
+    bounds: Bounds
     seconds: dict[str, list[float]]
     peak_bytes: dict[str, int]
     others: float  # the share of the cores that other programs took
@@ -27,6 +28,12 @@ class Result:
         """How many times our time that side takes: the median over the pairs of turns."""
         pairs = zip(self.seconds[side], self.seconds[OURS], strict=True)
         return statistics.median(theirs / ours for theirs, ours in pairs)
+
+    def range(self, side: str) -> tuple[float, float]:
+        """The smallest and the largest ratio of a pair of turns."""
+        pairs = zip(self.seconds[side], self.seconds[OURS], strict=True)
+        ratios = [theirs / ours for theirs, ours in pairs]
+        return min(ratios), max(ratios)
 
     @property
     def spread(self) -> float:
@@ -37,14 +44,24 @@ class Result:
     @property
     def torch(self) -> float | None:
         """The ratio to PyTorch's better layout."""
-        ratios = [self.ratio(side) for side in _TORCH if side in self.seconds]
-        return min(ratios) if ratios else None
+        better = self.better_torch
+        return None if better is None else self.ratio(better)
+
+    @property
+    def better_torch(self) -> str | None:
+        """PyTorch's better layout."""
+        return min((side for side in _TORCH if side in self.seconds), key=self.ratio, default=None)
 
     def missed(self) -> list[str]:
         """Which of the case's bounds do not hold, in words."""
         case, missed = self.case, []
-        if case.bound is not None and self.torch is not None and self.torch < case.bound:
-            missed.append(f"{case.name}: {self.torch:.2f} of PyTorch, bound {case.bound}")
+        onnx = self.ratio(PEERS[2]) if PEERS[2] in self.seconds else None
+        for peer, ratio, bound in (
+            ("PyTorch", self.torch, self.bounds.torch),
+            (PEERS[2], onnx, self.bounds.onnx),
+        ):
+            if bound is not None and ratio is not None and ratio < bound:
+                missed.append(f"{case.name}: {ratio:.2f} of {peer}, bound {bound}")
         if case.team_bound is not None and ALONE in self.seconds:
             gain = self.ratio(ALONE)
             if gain < case.team_bound:
@@ -67,12 +84,13 @@ class Result:
             "peak_bytes": self.peak_bytes,
             "others": self.others,
             "ratios": {side: self.ratio(side) for side in self.seconds if side != OURS},
+            "ranges": {side: self.range(side) for side in self.seconds if side != OURS},
             "missed": self.missed(),
         }
 
 
 def text(results: list[Result]) -> str:
-    """Times as peer ÷ ours: above 1, ours is quicker."""
+    """Times as peer ÷ ours (above 1, ours is quicker), with the smallest and largest of a pair."""
     head = [
         "case",
         "ms",
@@ -95,7 +113,7 @@ def text(results: list[Result]) -> str:
                 f"{ours * 1e3:.1f}",
                 f"{result.spread * 50:.0f} %",
                 f"{result.case.batch / ours:,.0f}",
-                "" if result.torch is None else f"{result.torch:.2f}",
+                _ratio(result, result.better_torch),
                 _ratio(result, PEERS[2]),
                 _ratio(result, ALONE),
                 f"{result.peak_bytes[OURS] / 1e9:.2f}",
@@ -106,5 +124,9 @@ def text(results: list[Result]) -> str:
     return table(rows, align="<" + ">" * (len(head) - 1))
 
 
-def _ratio(result: Result, side: str) -> str:
-    return f"{result.ratio(side):.2f}" if side in result.seconds else ""
+def _ratio(result: Result, side: str | None) -> str:
+    """The median of the pairs, and from where to where they go."""
+    if side not in result.seconds:
+        return ""
+    least, most = result.range(side)
+    return f"{result.ratio(side):.2f} ({least:.2f}–{most:.2f})"
