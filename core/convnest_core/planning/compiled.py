@@ -3,72 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
-from convnest_core.arrays import Array, DType, Shape, shown
+from convnest_core.arrays import Array, Shape, shown
 from convnest_core.errors import DTypeError, ShapeError, StateError
-from convnest_core.kernels.planned import Kernel
 from convnest_core.module import Module
 from convnest_core.tables import table
 
-from .fusing import fuse
-from .graph import Adjust, Value
-from .joining import join_in_place
-from .kernel_choice import kernel_for
-from .lowering import lowered
-from .memory import Layout, laid_out
-from .segments import Segment, segmented
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One line of a plan: the layers it does the work of, and how.
-
-    `images` is how many images it takes at a time.
-    """
-
-    path: str
-    algorithm: str
-    input_shape: Shape
-    output_shape: Shape
-    images: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Step:
-    """One kernel call."""
-
-    kernel: Kernel
-    x: Value
-    residual: Value | None
-    out: Value
-
-    def run(self, arrays: Mapping[Value, Array], chunk: slice, images: int) -> None:
-        """Compute one chunk, of up to `images` images, of the batch."""
-        x, out = (_part(arrays[value], chunk, images) for value in (self.x, self.out))
-        residual = None if self.residual is None else _part(arrays[self.residual], chunk, images)
-        self.kernel(x, out, residual)
-
-
-def _part(array: Array, chunk: slice, images: int) -> Array:
-    """A chunk of a value that is held for the whole batch, or of one held for a chunk alone."""
-    return array[chunk] if len(array) > images else array[: chunk.stop - chunk.start]
-
-
-@dataclass(frozen=True, eq=False)
-class _Program:
-    """What plans of one network share: no part of it is ever written to."""
-
-    input: Value
-    output: Value
-    steps: tuple[_Step, ...]
-    layers: tuple[Layer, ...]
-    segments: tuple[Segment, ...]
-    layout: Layout
-    max_batch: int
-    dtype: DType
+from .graph import Value
+from .program import Compiler, Layer, Program
 
 
 class Plan:
@@ -77,7 +21,7 @@ class Plan:
     One thread at a time may use it; `another()` gives further threads plans of their own.
     """
 
-    def __init__(self, program: _Program) -> None:
+    def __init__(self, program: Program) -> None:
         """Use `plan(module, shape, max_batch=…)`."""
         self._program = program
         self._arrays = program.layout.arrays(program.dtype)
@@ -93,11 +37,7 @@ class Plan:
             **self._arrays,
             program.input: np.ascontiguousarray(x),
         }
-        for segment in program.segments:
-            for first in range(0, len(x), segment.images):
-                chunk = slice(first, min(first + segment.images, len(x)))
-                for step in program.steps[segment.first : segment.last]:
-                    step.run(arrays, chunk, segment.images)
+        program.run(arrays, len(x))
         return arrays[program.output][: len(x)].copy()
 
     @property
@@ -163,32 +103,4 @@ def plan(module: Module, shape: Shape, *, max_batch: int) -> Plan:
         )
     if max_batch < 1:
         raise ShapeError(f"max_batch must be ≥ 1, got {max_batch}")
-    dtype = module.built.dtype
-    graph = lowered(module, module.built.input_shape)
-    fuse(graph)
-    slices = join_in_place(graph)
-    if not graph.nodes:  # nothing but dropout and its like
-        graph.output = graph.add(Adjust(), graph.input, shape=graph.input.shape, path="")
-    segments = segmented(graph, slices, max_batch=max_batch, itemsize=dtype.itemsize)
-    layout = laid_out(graph, slices, segments, max_batch=max_batch, itemsize=dtype.itemsize)
-    steps, layers = [], []
-    for segment in segments:
-        for node in graph.nodes[segment.first : segment.last]:
-            x, *residuals = node.inputs
-            kernel = kernel_for(node, images=segment.images)
-            steps.append(_Step(kernel, x, residuals[0] if residuals else None, node.output))
-            layers.append(
-                Layer(node.path, kernel.algorithm, x.shape, node.output.shape, segment.images)
-            )
-    return Plan(
-        _Program(
-            input=graph.input,
-            output=graph.output,
-            steps=tuple(steps),
-            layers=tuple(layers),
-            segments=tuple(segments),
-            layout=layout,
-            max_batch=max_batch,
-            dtype=dtype,
-        )
-    )
+    return Plan(Compiler(module).program(max_batch))

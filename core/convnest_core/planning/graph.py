@@ -54,6 +54,16 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Normalise:
+    """x · (k + α/size · Σ x²)⁻ᵝ, the sum over `size` neighbouring channels."""
+
+    size: int
+    alpha: float
+    beta: float
+    k: float
+
+
+@dataclass(frozen=True)
 class Flat:
     """An image as a vector, channel by channel."""
 
@@ -70,7 +80,7 @@ class Apply:
     module: Module
 
 
-Operation: TypeAlias = Convolve | Connect | Adjust | Pool | Flat | Join | Apply
+Operation: TypeAlias = Convolve | Connect | Adjust | Pool | Normalise | Flat | Join | Apply
 
 
 @dataclass(frozen=True, eq=False)

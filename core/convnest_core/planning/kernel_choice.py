@@ -7,10 +7,46 @@ from dataclasses import dataclass
 import numpy as np
 
 from convnest_core.arrays import Array
-from convnest_core.kernels.planned import WHOLE, Kernel, Pixels, Pooling, Share, convolution, linear
+from convnest_core.kernels.planned import (
+    WHOLE,
+    Algorithm,
+    Kernel,
+    Pixels,
+    Pooling,
+    ResponseNorm,
+    Share,
+    algorithm,
+    convolution,
+    linear,
+)
 from convnest_core.module import Module
 
-from .graph import Adjust, Apply, Connect, Convolve, Flat, Join, Node, Pool
+from .graph import Adjust, Apply, Connect, Convolve, Flat, Join, Node, Normalise, Pool
+
+
+class Kernels:
+    """The kernels of one graph's nodes, none of them made twice."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[Node, Algorithm | None], Kernel] = {}
+
+    def of(self, node: Node, *, images: int) -> Kernel:
+        """The kernel for up to `images` images at a time."""
+        key = node, _algorithm(node, images)
+        if key not in self._made:
+            self._made[key] = kernel_for(node, images=images)
+        return self._made[key]
+
+
+def _algorithm(node: Node, images: int) -> Algorithm | None:
+    if not isinstance(node.operation, Convolve):
+        return None
+    height, width, _ = node.output.shape
+    shape = node.operation.w.shape
+    filters = shape[3] // node.operation.groups
+    return algorithm(
+        (*shape[:3], filters), node.operation.geometry, size=(height, width), images=images
+    )
 
 
 def kernel_for(node: Node, *, images: int) -> Kernel:
@@ -33,6 +69,8 @@ def kernel_for(node: Node, *, images: int) -> Kernel:
             return Pixels(adjust.scale, adjust.shift, adjust.activation)
         case Pool() as pool:
             return Pooling(pool.geometry, pool.of)
+        case Normalise(size, alpha, beta, k):
+            return ResponseNorm(size, alpha, beta, k)
         case Flat():
             return _Flatten()
         case Apply() as apply:

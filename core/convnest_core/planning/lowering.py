@@ -20,6 +20,7 @@ from convnest_core.layers import (
     Dropout,
     Flatten,
     Linear,
+    LocalResponseNorm,
     Logits,
     MaxPool,
     ReLU,
@@ -27,7 +28,7 @@ from convnest_core.layers import (
 )
 from convnest_core.module import Module
 
-from .graph import Adjust, Apply, Connect, Convolve, Flat, Graph, Join, Pool, Value
+from .graph import Adjust, Apply, Connect, Convolve, Flat, Graph, Join, Normalise, Pool, Value
 
 _M = TypeVar("_M", bound=Module)
 
@@ -135,6 +136,12 @@ def _average_pool(graph: Graph, module: AvgPool, x: Value) -> Value:
             graph, module, x
         )  # what its windows count outside the image is its own affair
     return graph.add(Pool(geometry, "mean"), x, shape=_shape(module), path=_path(module))
+
+
+@_lowers(LocalResponseNorm)
+def _response_norm(graph: Graph, module: LocalResponseNorm, x: Value) -> Value:
+    operation = Normalise(module.size, module.alpha, module.beta, module.k)
+    return graph.add(operation, x, shape=x.shape, path=_path(module))
 
 
 @_lowers(Flatten)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+import numpy.typing as npt
 
 from convnest_core.arrays import Array, DType
 
@@ -19,10 +20,31 @@ _ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 
 @dataclass(frozen=True)
 class Place:
-    """A value's place: `images` of it from byte `offset` on."""
+    """A value's place: `images` of it in `size` bytes from byte `offset` on."""
 
     offset: int
+    size: int
     images: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """The memory of a value: these channels of a whole one."""
+
+    whole: Value
+    place: Place
+    channels: range
+
+    def meets(self, other: Span) -> bool:
+        """Whether they have memory in common."""
+        if self.whole is other.whole:
+            return _overlap(self.channels, other.channels)
+        one, two = (range(p.offset, p.offset + p.size) for p in (self.place, other.place))
+        return _overlap(one, two)
+
+
+def _overlap(one: range, two: range) -> bool:
+    return one.start < two.stop and two.start < one.stop
 
 
 @dataclass(frozen=True)
@@ -33,16 +55,28 @@ class Layout:
     slices: Mapping[Value, Slice]
     size_bytes: int
 
-    def arrays(self, dtype: DType) -> dict[Value, Array]:
-        """Fresh memory for all values and slices: views of one arena."""
-        arena = np.empty(self.size_bytes + _ALIGNMENT, np.uint8)
+    def span(self, value: Value) -> Span:
+        """Where a value or slice lies."""
+        whole, first = root(value, self.slices)
+        return Span(whole, self.places[whole], range(first, first + value.shape[-1]))
+
+    @property
+    def arena_bytes(self) -> int:
+        """The size of an arena, which need not be aligned."""
+        return self.size_bytes + _ALIGNMENT
+
+    def arrays(
+        self, dtype: DType, arena: npt.NDArray[np.uint8] | None = None
+    ) -> dict[Value, Array]:
+        """All values and slices, as views of one arena: the given or a fresh one."""
+        if arena is None:
+            arena = np.empty(self.arena_bytes, np.uint8)
         start = -arena.ctypes.data % _ALIGNMENT
         arrays: dict[Value, Array] = {}
         for value, place in self.places.items():
-            shape = place.images, *value.shape
             first = start + place.offset
-            size = prod(shape) * dtype.itemsize
-            arrays[value] = arena[first : first + size].view(dtype).reshape(shape)
+            part = arena[first : first + place.size].view(dtype)
+            arrays[value] = part.reshape(place.images, *value.shape)
         for value in self.slices:
             whole, first = root(value, self.slices)
             arrays[value] = arrays[whole][..., first : first + value.shape[-1]]
@@ -74,7 +108,7 @@ def laid_out(
             if begins - offset >= sizes[value]:
                 break
             offset = max(offset, -(-ends // _ALIGNMENT) * _ALIGNMENT)
-        places[value] = Place(offset, images[value])
+        places[value] = Place(offset, sizes[value], images[value])
         end = max(end, offset + sizes[value])
     return Layout(places, slices, end)
 

@@ -1,4 +1,4 @@
-"""`TeamPlan`: a plan whose batches are split over processes, by images."""
+"""`TeamPlan`: a plan whose batches, or whose single images, are split over processes."""
 
 from __future__ import annotations
 
@@ -11,38 +11,84 @@ import numpy.typing as npt
 
 from convnest_core.arrays import Array, Shape, shown
 from convnest_core.errors import DTypeError, ShapeError, TeamError
-from convnest_core.team import Team
+from convnest_core.kernels.planned import Share
+from convnest_core.team import Member, Team
 from convnest_core.team.replica import Replica
 
-from .compiled import Plan, plan
+from .compiled import Plan
+from .graph import Value
+from .packed import Known, Packed, taken
+from .program import Compiler, Program
 
 _PROGRAM = "convnest_core.planning.team:PlannedReplica"
 
 
 class PlannedReplica(Replica):
-    """One member's plan, for its share of a batch."""
+    """One member's plans: of its images of a batch, and of its share of each of fewer images.
 
-    _plan: Plan
+    The first member compiles, and the weights that it packs are everybody's.
+    """
+
+    _few: Program | None  # for fewer images than members
+    _many: Plan | None  # for one member's images of a larger batch
+    _arrays: dict[Value, Array]
+
+    def __init__(self, member: Member, **arguments: Any) -> None:
+        super().__init__(member, **arguments)
+        self._known = Known(self.module, self.parameters.values)
+        sizes = member.array((2,), np.int64)
+        if member.rank == 0:  # constructed before all others
+            # Other weights are packed later, but to the same sizes.
+            few, many = self._programs()
+            sizes[0] = Packed((few, many), self._known).size_bytes
+            sizes[1] = few.layout.arena_bytes if few else 0
+        room, arena = sizes.tolist()
+        self._room = member.array((room,), np.uint8)
+        self._arena = member.array((arena,), np.uint8)
 
     def compile(self) -> None:
         """Plan the network with the parameters and buffers that it has now."""
         self.take_buffers()
-        most = -(-len(self.images) // self._member.size)
-        self._plan = plan(self.module, self.images.shape[1:], max_batch=most)
+        if self._member.rank == 0:
+            Packed(self._programs(), self._known).put(self._room)
+        self._member.barrier()
+        few, many = taken(self._room, self._known)
+        self._few = few
+        self._arrays = few.layout.arrays(few.dtype, self._arena) if few else {}
+        self._many = Plan(many) if many else None
 
     def evaluate(self, images: int) -> None:
         """The outputs of the first `images` images."""
+        if images < self._member.size:
+            self._share(images)
+            return
         batch = self._member.batch(images)
-        if batch.rows.start < batch.rows.stop:
-            self.outputs[batch.rows] = self._plan(self.images[batch.rows])
+        assert self._many is not None
+        self.outputs[batch.rows] = self._many(self.images[batch.rows])
+
+    def _share(self, images: int) -> None:
+        program, member = self._few, self._member
+        assert program is not None
+        arrays = {**self._arrays, program.input: self.images[:images]}
+        program.run(arrays, images, share=Share(member.rank, member.size), meet=member.barrier)
+        member.barrier()
+        if member.rank == 0:
+            self.outputs[:images] = arrays[program.output][:images]
+
+    def _programs(self) -> tuple[Program | None, Program | None]:
+        compiler = Compiler(self.module)
+        size, most = self._member.size, len(self.images)
+        few = compiler.program(min(size - 1, most)) if size > 1 else None
+        many = compiler.program(-(-most // size)) if most >= size else None
+        return few, many
 
 
 class TeamPlan:
     """A compiled network in `processes`, this one among them: `plan(x)` for 1 … max_batch images.
 
     `network`, `classes` and `shape` are as for `TeamTrainer`, `state` is a trained module's;
-    without it the weights are random. A batch is split by images, so one of fewer images than
-    processes leaves some of them idle. Calls from several threads take turns.
+    without it the weights are random. A batch is split by images; one of fewer images than
+    processes is split within each layer. Calls from several threads take turns.
     """
 
     def __init__(
@@ -103,6 +149,11 @@ class TeamPlan:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes of the members, this one first."""
+        return self._team.pids
 
     @property
     def _replica(self) -> PlannedReplica:

@@ -12,6 +12,7 @@ from convnest_core.kernels.planned import (
     Kernel,
     Pixels,
     Pooling,
+    ResponseNorm,
     Share,
     Winograd,
 )
@@ -236,11 +237,12 @@ SHARED = {
     "im2col of images and rows": _convolution(4, 23, (3, 3, 5, 7)),
     "im2col by filters": _convolution(1, 5, (3, 3, 16, 128)),
     "product by rows": _convolution(2, 11, (1, 1, 24, 40)),
-    "product by filters": _convolution(1, 5, (1, 1, 24, 72)),
+    "product by filters": _convolution(1, 3, (1, 1, 24, 112)),
     "groups": _convolution(1, 13, (3, 3, 8, 12), groups=2),
     "linear": Case(planned.linear(some(50, 90), some(90), activation=None), some(1, 50), (1, 90)),
     "a few logits": Case(planned.linear(some(9, 5), None, activation=None), some(1, 9), (1, 5)),
     "pooling": Case(Pooling(Geometry((3, 3), (2, 2)), "largest"), some(2, 9, 9, 3), (2, 4, 4, 3)),
+    "response norm": Case(ResponseNorm(5, 1e-4, 0.75, 1.0), some(1, 5, 7, 6), (1, 5, 7, 6)),
     "pixels": Case(Pixels(some(6), some(6), "relu"), some(1, 5, 7, 6), (1, 5, 7, 6)),
 }
 

@@ -8,15 +8,15 @@ of a team call it with a `share` each, and together they write all of `out`.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
-from convnest_core.arrays import Array, Pair
+from convnest_core.arrays import Array, Pair, Shape
 
 from .convolution import Geometry, Im2col, Pointwise
 from .finishing import Activation, Finish
-from .pixels import Pixels
+from .pixels import Pixels, ResponseNorm
 from .pooling import Pooling
 from .sharing import WHOLE, Share
 from .winograd import Winograd, outputs
@@ -24,6 +24,7 @@ from .winograd import Winograd, outputs
 __all__ = [
     "WHOLE",
     "Activation",
+    "Algorithm",
     "Geometry",
     "Grouped",
     "Im2col",
@@ -31,11 +32,15 @@ __all__ = [
     "Pixels",
     "Pointwise",
     "Pooling",
+    "ResponseNorm",
     "Share",
     "Winograd",
+    "algorithm",
     "convolution",
     "linear",
 ]
+
+Algorithm = Literal["winograd", "product", "im2col"]
 
 _WINOGRAD_FEWEST = {3: (32, 32), 5: (16, 32)}  # channels in and out, by kernel
 _FEWEST_PATCHES = 12  # below it, reading four times the weights costs more than multiplying
@@ -105,14 +110,15 @@ def convolution(
                 for part, bias in zip(parts, biases, strict=True)
             )
         )
-    if _suits_winograd(w, geometry, size, images):
-        finish = Finish.of(None, activation)
-        return Winograd.of(w, b, padding=geometry.padding, finish=finish)
-    finish = Finish.of(b, activation)
     weights = w.reshape(-1, w.shape[3])
-    if geometry == Geometry((1, 1)):
-        return Pointwise(weights, finish)
-    return Im2col(weights, geometry, finish)
+    match algorithm(w.shape, geometry, size=size, images=images):
+        case "winograd":
+            finish = Finish.of(None, activation)
+            return Winograd.of(w, b, padding=geometry.padding, finish=finish)
+        case "product":
+            return Pointwise(weights, Finish.of(b, activation))
+        case "im2col":
+            return Im2col(weights, geometry, Finish.of(b, activation))
 
 
 def linear(w: Array, b: Array | None, *, activation: Activation | None) -> Kernel:
@@ -120,8 +126,15 @@ def linear(w: Array, b: Array | None, *, activation: Activation | None) -> Kerne
     return Pointwise(w, Finish.of(b, activation))
 
 
-def _suits_winograd(w: Array, geometry: Geometry, size: Pair, images: int) -> bool:
-    kh, kw, channels, filters = w.shape
+def algorithm(weights: Shape, geometry: Geometry, *, size: Pair, images: int) -> Algorithm:
+    """The best for `weights` (kh, kw, C, O) and up to `images` outputs of `size` at a time."""
+    if geometry == Geometry((1, 1)):
+        return "product"
+    return "winograd" if _suits_winograd(weights, geometry, size, images) else "im2col"
+
+
+def _suits_winograd(weights: Shape, geometry: Geometry, size: Pair, images: int) -> bool:
+    kh, kw, channels, filters = weights
     fewest = _WINOGRAD_FEWEST.get(kh)
     plain = geometry == Geometry((kh, kh), padding=geometry.padding)
     if kh != kw or not plain or fewest is None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convnest_core import kernels
 from convnest_core.arrays import Array
 
 from .finishing import Activation, zeros
@@ -13,6 +14,31 @@ from .sharing import WHOLE, Share
 from .tiles import matrix
 
 _ROWS = 512
+
+
+@dataclass(frozen=True)
+class ResponseNorm:
+    """out = x · (k + α/size · Σ x²)⁻ᵝ, the sum over `size` neighbouring channels."""
+
+    size: int
+    alpha: float
+    beta: float
+    k: float
+    algorithm = "product with a band"
+
+    def __call__(
+        self,
+        x: Array,
+        out: Array,
+        residual: Array | None = None,  # noqa: ARG002
+        share: Share = WHOLE,
+    ) -> None:
+        """x [N, ..., C] to out of the same shape."""
+        source, results = matrix(x), matrix(out)
+        own = share.of(len(source))
+        results[own] = kernels.response_norm(
+            source[own], size=self.size, alpha=self.alpha, beta=self.beta, k=self.k
+        )
 
 
 @dataclass(frozen=True, eq=False)

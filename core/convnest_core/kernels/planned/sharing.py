@@ -8,6 +8,10 @@ from convnest_core.arrays import Array
 
 FILTERS_TOGETHER = 16  # as many as a vector register or a cache line holds, and BLAS's kernels want
 
+# What gathering or transforming an input costs, in weights read: measured on ResNet-18, GoogLeNet
+# and VGG16, where 4 is 4 % better than 1.
+_PREPARING = 4
+
 
 @dataclass(frozen=True)
 class Share:
@@ -33,11 +37,11 @@ class Share:
     def by_filters(self, weights: Array, *, inputs: int) -> bool:
         """Whether a product of `weights` [..., filters] is parted by filters, not by rows.
 
-        By rows every member reads all weights, by filters all inputs (values, `inputs` of them as
-        they enter the product): what is less is better read twice.
+        By rows every member reads all weights. By filters it prepares all inputs (`inputs` values,
+        as they enter the product).
         """
         enough = weights.shape[-1] // FILTERS_TOGETHER >= self.size
-        return self.size > 1 and enough and weights.size > inputs
+        return self.size > 1 and enough and weights.size > _PREPARING * inputs
 
 
 WHOLE = Share(0, 1)

@@ -1,0 +1,137 @@
+"""A compiled network without memory of its own: kernel calls in order, and where values lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from convnest_core.arrays import Array, DType, Shape
+from convnest_core.kernels.planned import WHOLE, Kernel, Share
+from convnest_core.module import Module
+
+from .fusing import fuse
+from .graph import Adjust, Value
+from .joining import join_in_place
+from .kernel_choice import Kernels
+from .lowering import lowered
+from .memory import Layout, laid_out
+from .segments import Segment, segmented
+from .waiting import waits
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One line of a plan: the layers it does the work of, and how.
+
+    `images` is how many images it takes at a time.
+    """
+
+    path: str
+    algorithm: str
+    input_shape: Shape
+    output_shape: Shape
+    images: int
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One kernel call; `waits` says whether a team has to meet before it (see `waits`)."""
+
+    kernel: Kernel
+    x: Value
+    residual: Value | None
+    out: Value
+    waits: bool
+
+    def run(
+        self, arrays: Mapping[Value, Array], chunk: slice, *, images: int, share: Share
+    ) -> None:
+        """Compute a share of one chunk, of up to `images` images, of the batch."""
+        x, out = (_part(arrays[value], chunk, images) for value in (self.x, self.out))
+        residual = None if self.residual is None else _part(arrays[self.residual], chunk, images)
+        self.kernel(x, out, residual, share)
+
+
+def _part(array: Array, chunk: slice, images: int) -> Array:
+    """A chunk of a value that is held for the whole batch, or of one held for a chunk alone."""
+    return array[chunk] if len(array) > images else array[: chunk.stop - chunk.start]
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """What plans of one network share: no part of it is ever written to."""
+
+    input: Value
+    output: Value
+    steps: tuple[Step, ...]
+    layers: tuple[Layer, ...]
+    segments: tuple[Segment, ...]
+    layout: Layout
+    max_batch: int
+    dtype: DType
+
+    def run(
+        self,
+        arrays: Mapping[Value, Array],
+        images: int,
+        *,
+        share: Share = WHOLE,
+        meet: Callable[[], None] | None = None,
+    ) -> None:
+        """Compute all values of a batch of `images` from the input's.
+
+        Members of a team run it at once, each with its share; `meet` is a barrier of all of them.
+        """
+        begun = False
+        for segment in self.segments:
+            for first in range(0, images, segment.images):
+                chunk = slice(first, min(first + segment.images, images))
+                for step in self.steps[segment.first : segment.last]:
+                    if meet and begun and step.waits:
+                        meet()
+                    begun = True
+                    step.run(arrays, chunk, images=segment.images, share=share)
+
+
+class Compiler:
+    """Makes programs for different batches of one built module, with the weights it has now.
+
+    Programs share the kernels that suit them all.
+    """
+
+    def __init__(self, module: Module) -> None:
+        assert module.built is not None
+        self._dtype = module.built.dtype
+        self._graph = graph = lowered(module, module.built.input_shape)
+        fuse(graph)
+        self._slices = join_in_place(graph)
+        if not graph.nodes:  # nothing but dropout and its like
+            graph.output = graph.add(Adjust(), graph.input, shape=graph.input.shape, path="")
+        self._kernels = Kernels()
+
+    def program(self, max_batch: int) -> Program:
+        """For batches of 1 … max_batch."""
+        graph, sizes = self._graph, {"max_batch": max_batch, "itemsize": self._dtype.itemsize}
+        segments = segmented(graph, self._slices, **sizes)
+        layout = laid_out(graph, self._slices, segments, **sizes)
+        waiting = waits(graph, layout, segments)
+        steps, layers = [], []
+        for segment in segments:
+            for node in graph.nodes[segment.first : segment.last]:
+                x, *residuals = node.inputs
+                kernel = self._kernels.of(node, images=segment.images)
+                residual = residuals[0] if residuals else None
+                steps.append(Step(kernel, x, residual, node.output, node in waiting))
+                layers.append(
+                    Layer(node.path, kernel.algorithm, x.shape, node.output.shape, segment.images)
+                )
+        return Program(
+            input=graph.input,
+            output=graph.output,
+            steps=tuple(steps),
+            layers=tuple(layers),
+            segments=tuple(segments),
+            layout=layout,
+            max_batch=max_batch,
+            dtype=self._dtype,
+        )
