@@ -13,6 +13,7 @@ import functools
 import os
 import struct
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,8 @@ from .machine import Machine, machine
 CHECKED = os.environ.get("CONVNEST_KERNEL_CHECKS", "") == "1"
 
 _DTYPES = {"Floats": np.float32, "Doubles": np.float64, "Bytes": np.uint8}
+_NUMBERS = {"int": "q", "float": "d"}  # as `struct` writes them
+_NOTHING = (0, 0)
 _lock = threading.Lock()
 
 
@@ -41,24 +44,22 @@ class Native:
 
     def __call__(self, *arguments: npt.NDArray[Any] | float | None) -> None:
         loaded = self._loaded or self.load()
-        if len(arguments) != len(loaded.kinds):
+        if len(arguments) != len(loaded.parameters):
             raise TypeError(
-                f"{self.name} takes {len(loaded.kinds)} arguments, got {len(arguments)}"
+                f"{self.name} takes {len(loaded.parameters)} arguments, got {len(arguments)}"
             )
-        words: list[int] = [0]
-        for kind, argument in zip(loaded.kinds, arguments, strict=True):
-            if kind == "int":
-                words.append(argument)  # type: ignore[arg-type] # ctypes refuses what is no integer
-            elif kind == "float":
-                words.append(_bits(argument))  # type: ignore[arg-type] # struct refuses likewise
+        words: list[Any] = []  # Any: numbers, each refused by `pack` where it is of another kind
+        for parameter, argument in zip(loaded.parameters, arguments, strict=True):
+            if parameter is None:
+                words.append(argument)
             elif argument is None:
-                words += (0, 0)
+                words += _NOTHING
             else:
-                words += _span(self.name, kind, argument)
+                words += _span(self.name, parameter, argument)
         if CHECKED:
             self._call_checked(loaded, words)
         else:
-            loaded.function((ctypes.c_int64 * len(words))(*words))
+            loaded.function(loaded.pack(0, *words))
 
     def load(self) -> _Loaded:
         """Have it ready: from this process, else from the disk, else compiled."""
@@ -69,42 +70,74 @@ class Native:
                 self._loaded = _loaded(self.module, self.name, found)
             return self._loaded
 
-    def _call_checked(self, loaded: _Loaded, words: list[int]) -> None:
+    def _call_checked(self, loaded: _Loaded, words: list[Any]) -> None:
         record = (ctypes.c_int64 * 3)()
-        words[0] = ctypes.addressof(record)
-        loaded.function((ctypes.c_int64 * len(words))(*words))
+        loaded.function(loaded.pack(ctypes.addressof(record), *words))
         if record[0]:
             raise CoreError(
                 f"the kernel {self.name} went outside an array: element {record[1]} of {record[2]}"
             )
 
 
+class _Parameter(NamedTuple):
+    """An array that a kernel takes."""
+
+    dtype: np.dtype[Any]
+    written: bool
+
+    @staticmethod
+    def of(kind: str) -> _Parameter | None:
+        """None for a number."""
+        if kind in _NUMBERS:
+            return None
+        return _Parameter(np.dtype(_DTYPES[kind.removesuffix("Out")]), kind.endswith("Out"))
+
+
 class _Loaded(NamedTuple):
     function: Any  # a ctypes function
-    kinds: tuple[str, ...]
+    parameters: tuple[_Parameter | None, ...]
+    pack: Callable[..., bytes]  # the words of a call, the record's address first
 
-
-def _span(name: str, kind: str, array: Any) -> tuple[int, int]:
-    """The address of an array, and how many elements its memory reaches over."""
-    dtype = _DTYPES[kind.removesuffix("Out")]
-    if not isinstance(array, np.ndarray) or array.dtype != dtype:
-        raise TypeError(
-            f"{name} takes {dtype.__name__} arrays, got {getattr(array, 'dtype', array)}"
+    @staticmethod
+    def of(address: int, kinds: tuple[str, ...]) -> _Loaded:
+        words = "".join(_NUMBERS.get(kind, "qq") for kind in kinds)
+        return _Loaded(
+            ctypes.CFUNCTYPE(None, ctypes.c_char_p)(address),
+            tuple(_Parameter.of(kind) for kind in kinds),
+            struct.Struct(f"=q{words}").pack,
         )
-    if kind.endswith("Out") and not array.flags.writeable:
+
+
+def _span(name: str, parameter: _Parameter, array: Any) -> tuple[int, int]:
+    """The address of an array, and how many elements its memory reaches over."""
+    dtype, written = parameter
+    if not isinstance(array, np.ndarray) or array.dtype != dtype:
+        raise TypeError(f"{name} takes {dtype} arrays, got {getattr(array, 'dtype', array)}")
+    flags = array.flags
+    if written and not flags.writeable:
         raise TypeError(f"{name} writes to this array, and it is read-only")
-    address: int = array.__array_interface__["data"][0]
-    if array.flags.c_contiguous:
+    address = _address(array)
+    if flags.c_contiguous and flags.aligned:
         return address, array.size
-    if min(array.strides) < 0 or address % array.itemsize:
+    if not flags.aligned or min(array.strides) < 0:
         raise TypeError(f"{name} takes arrays that are aligned and run forwards")
     reach = sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True))
     return address, reach // array.itemsize + 1
 
 
-def _bits(number: float) -> int:
-    value: int = struct.unpack("<q", struct.pack("<d", number))[0]
-    return value
+def _address(array: npt.NDArray[Any]) -> int:
+    """Where an array's elements begin.
+
+    As C extensions read it (`PyArray_DATA`: the first field after the object's head), because
+    `array.ctypes` takes ten times as long, and a small layer's kernel no longer than that.
+    """
+    address: int = _pointer_at(id(array) + object.__basicsize__).value
+    return address
+
+
+_pointer_at: Any = ctypes.c_size_t.from_address
+_probe = np.empty(1)
+assert _address(_probe) == _probe.ctypes.data, "NumPy's arrays are laid out in another way"
 
 
 def _loaded(module: str, name: str, target: Machine) -> _Loaded:
@@ -122,8 +155,7 @@ def _loaded(module: str, name: str, target: Machine) -> _Loaded:
     engine.add_object_file(llvm.ObjectFileRef.from_data(kernel.code))
     engine.finalize_object()
     address = engine.get_function_address(kernel.symbol)
-    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
-    return _Loaded(function, kernel.kinds)
+    return _Loaded.of(address, kernel.kinds)
 
 
 @functools.cache
