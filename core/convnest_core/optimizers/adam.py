@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import sqrt
 
-import numpy as np
-
 from convnest_core.arrays import Array
 from convnest_core.checks import number, positive
 from convnest_core.parameters import Parameter
 
+from . import updates
 from .optimizer import Optimizer
 
 
@@ -46,18 +45,18 @@ class Adam(Optimizer):
 
     def move(self, value: Array, gradient: Array, decay: float, *slots: Array) -> None:
         mean, square = slots
-        gradient = self._decayed(value, gradient, decay)
-        mean += (1.0 - self.beta1) * (gradient - mean)
-        square *= self.beta2
-        square += (1.0 - self.beta2) * gradient * gradient
-        width = np.sqrt(square)
-        width /= sqrt(1.0 - self.beta2**self.steps)
-        width += self.epsilon
-        value -= (self.learning_rate / (1.0 - self.beta1**self.steps)) * (mean / width)
-
-    def _decayed(self, value: Array, gradient: Array, decay: float) -> Array:
-        """The gradient with the decay in it."""
-        return gradient + decay * value if decay else gradient
+        updates.adam(
+            value,
+            gradient,
+            mean,
+            square,
+            rate=self.learning_rate / (1.0 - self.beta1**self.steps),
+            beta1=self.beta1,
+            beta2=self.beta2,
+            epsilon=self.epsilon,
+            decay=decay,
+            spread=sqrt(1.0 - self.beta2**self.steps),
+        )
 
 
 class AdamW(Adam):
@@ -82,6 +81,7 @@ class AdamW(Adam):
             weight_decay=weight_decay,
         )
 
-    def _decayed(self, value: Array, gradient: Array, decay: float) -> Array:
-        value *= 1.0 - self.learning_rate * decay
-        return gradient
+    def move(self, value: Array, gradient: Array, decay: float, *slots: Array) -> None:
+        if decay:
+            value *= 1.0 - self.learning_rate * decay
+        super().move(value, gradient, 0.0, *slots)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from convnest_core.errors import StateError
 from convnest_core.parameters import Parameter
 
 LARGEST_RATE = 1e6
-_TILE = 1 << 15  # values: a tile of each array fits into the L2 cache
+_TILE = 1 << 17  # values: few calls of NumPy, and what a tile takes stays in the cache
 _STEPS = "steps"
 
 
@@ -50,14 +50,27 @@ class Optimizer(ABC):
 
     def step(self) -> None:
         """Move every parameter once, by the gradient it holds; the gradients stay as they are."""
+        self.step_by(
+            (name, slice(0, parameter.value.size), parameter.grad.reshape(-1, copy=False))
+            for name, parameter in self._parameters.items()
+        )
+
+    def step_by(self, gradients: Iterable[tuple[str, slice, Array]]) -> None:
+        """Move every parameter once, by gradients that come in parts.
+
+        Each is a parameter's name, a part of its flat values, and that part's gradient, flat; it
+        has been used when the next one is asked for.
+        """
         self.steps += 1
-        for name, parameter in self._parameters.items():
+        for name, part, gradient in gradients:
+            parameter = self._parameters[name]
             if parameter.frozen:
                 continue
             decay = self.weight_decay if parameter.decay else 0.0
-            beside = [arrays[name] for arrays in self._slots.values()]
-            for value, gradient, *slots in _tiles(parameter.value, parameter.grad, *beside):
-                self.move(value, gradient, decay, *slots)
+            beside = [parameter.value, *(arrays[name] for arrays in self._slots.values())]
+            moved = [array.reshape(-1, copy=False)[part] for array in beside]
+            for value, towards, *slots in _tiles(moved[0], gradient, *moved[1:]):
+                self.move(value, towards, decay, *slots)
 
     def counts_steps(self) -> bool:
         """Whether the number of steps is part of the state."""
@@ -108,9 +121,11 @@ class Optimizer(ABC):
         }
 
 
-def _tiles(*arrays: Array) -> Iterator[list[Array]]:
-    """The same part of each array, flat, some values at a time; so no step needs much memory."""
-    flat = [array.reshape(-1, copy=False) for array in arrays]
+def _tiles(*flat: Array) -> Iterator[Sequence[Array]]:
+    """The same part of each array, some values at a time; so no step needs much memory."""
+    if flat[0].size <= _TILE:
+        yield flat
+        return
     for first in range(0, flat[0].size, _TILE):
         yield [array[first : first + _TILE] for array in flat]
 

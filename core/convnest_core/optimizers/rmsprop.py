@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from convnest_core.arrays import Array
 from convnest_core.checks import boolean, number, positive
 from convnest_core.parameters import Parameter
 
+from . import updates
 from .optimizer import Optimizer
 
 
@@ -45,20 +44,15 @@ class RMSProp(Optimizer):
 
     def move(self, value: Array, gradient: Array, decay: float, *slots: Array) -> None:
         square, *others = slots
-        if decay:
-            gradient = gradient + decay * value
-        square *= self.alpha
-        square += (1.0 - self.alpha) * gradient * gradient
-        spread: Array = square
-        if self.centered:
-            mean = others[0]
-            mean += (1.0 - self.alpha) * (gradient - mean)
-            # Rounding may take a variance of nothing below zero.
-            spread = np.maximum(square - mean * mean, 0)
-        step: Array = gradient / (np.sqrt(spread) + self.epsilon)
-        if self.momentum:
-            velocity = others[-1]
-            velocity *= self.momentum
-            velocity += step
-            step = velocity
-        value -= self.learning_rate * step
+        updates.rmsprop(
+            value,
+            gradient,
+            square,
+            others[0] if self.centered else None,
+            others[-1] if self.momentum else None,
+            rate=self.learning_rate,
+            alpha=self.alpha,
+            epsilon=self.epsilon,
+            momentum=self.momentum,
+            decay=decay,
+        )

@@ -9,6 +9,7 @@ from convnest_core.checks import number
 from convnest_core.errors import SpecError
 from convnest_core.parameters import Parameter
 
+from . import updates
 from .optimizer import Optimizer
 
 
@@ -39,10 +40,12 @@ class SGD(Optimizer):
         )
 
     def move(self, value: Array, gradient: Array, decay: float, *slots: Array) -> None:
-        step = gradient + decay * value if decay else gradient
-        if slots:
-            (velocity,) = slots
-            velocity *= self.momentum
-            velocity += step
-            step = step + self.momentum * velocity if self.nesterov else velocity
-        value -= self.learning_rate * step
+        updates.sgd(
+            value,
+            gradient,
+            slots[0] if slots else None,
+            rate=self.learning_rate,
+            momentum=self.momentum,
+            decay=decay,
+            nesterov=self.nesterov,
+        )
