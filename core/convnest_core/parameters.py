@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from .arrays import Array, Shape
+
+_TILE = 1 << 17  # values: a tile of a gradient stays in the cache until it has been used
+
+
+class Products(Protocol):
+    """What may form a matrix' gradient later, from what it is the product of."""
+
+    def take(self, x: Array, dy: Array) -> bool:
+        """Keep copies of x and dy to form xᵀ · dy of; or return False, and the caller does."""
 
 
 @dataclass(eq=False)
@@ -16,6 +27,7 @@ class Parameter:
     `stored_axes` maps it to the layout it is stored in (torchvision's): `value.transpose(axes)`.
     `decay` says whether weight decay applies: to weights, not to biases and BatchNorm's scale.
     `frozen` ones are left alone by optimizers, and their gradients need not be computed.
+    The gradient of a `factored` one, a matrix, comes through `add_product` alone.
     """
 
     value: Array
@@ -23,6 +35,8 @@ class Parameter:
     decay: bool
     stored_axes: tuple[int, ...]
     frozen: bool = False
+    factored: bool = False
+    products: Products | None = None  # of a factored one; set by who reads gradients from there
 
     @property
     def stored_shape(self) -> Shape:
@@ -35,3 +49,16 @@ class Parameter:
     def load(self, array: Array) -> None:
         """Take over an array in the stored layout, whose shape has been checked."""
         self.value.transpose(self.stored_axes)[...] = array
+
+    def add_product(self, x: Array, dy: Array) -> None:
+        """Add xᵀ · dy to the gradient of a matrix [in, out], for x [N, in] and dy [N, out]."""
+        if self.products is None or not self.products.take(x, dy):
+            for rows in row_tiles(slice(0, len(self.grad)), self.grad.shape[1]):
+                self.grad[rows] += np.matmul(x[:, rows].T, dy)
+
+
+def row_tiles(rows: slice, columns: int) -> Iterator[slice]:
+    """The rows of a matrix some at a time: it may have half a gigabyte, and needs no second."""
+    step = max(1, _TILE // columns)
+    for first in range(rows.start, rows.stop, step):
+        yield slice(first, min(first + step, rows.stop))

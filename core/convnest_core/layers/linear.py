@@ -14,8 +14,6 @@ from convnest_core.module import Module
 from convnest_core.parameters import Parameter
 from convnest_core.run import Run
 
-_TILE_BYTES = 1 << 22
-
 
 class Linear(Module):
     """y = x · W + b."""
@@ -42,6 +40,7 @@ class Linear(Module):
         start = drawn_as(self.start, fan_in=shape[0], fan_out=self.features)
         weight_shape = (shape[0], self.features)
         weight = rng.weight(weight_shape, start=start, stored_axes=(1, 0), dtype=dtype)
+        weight.factored = True
         self._parameters = {"weight": weight}
         if self._has_bias:
             self._parameters["bias"] = rng.vector(self.features, self.bias_start, dtype=dtype)
@@ -59,17 +58,9 @@ class Linear(Module):
 
         def backward(dy: Array) -> Array:
             if not weight.frozen:
-                _add_product(x, dy, into=weight.grad)
+                weight.add_product(x, dy)
             if bias is not None and not bias.frozen:
                 bias.grad += column_sums(dy)
             return np.matmul(dy, weight.value.T) if run.input_gradient else unread(x)
 
         return y, backward
-
-
-def _add_product(x: Array, dy: Array, *, into: Array) -> None:
-    """Add xᵀ · dy, some rows at a time: a weight may have half a gigabyte, and needs no second."""
-    rows = max(256, _TILE_BYTES // (into.shape[1] * into.itemsize))
-    for first in range(0, len(into), rows):
-        part = slice(first, first + rows)
-        into[part] += np.matmul(x[:, part].T, dy)

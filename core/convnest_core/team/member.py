@@ -73,8 +73,10 @@ class Member:
             line.wait(self._look_around)
 
     def batch(self, images: int) -> Batch:
-        """Split a batch of `images` over the members."""
-        self.barrier()  # nobody reads the slots any more
+        """Split a batch of `images` over the members; one batch for each operation of a team.
+
+        Between operations all members meet, so nobody reads the slots of the batch before.
+        """
         self._turn = 0
         return Batch(self, images)
 
@@ -108,12 +110,12 @@ class Batch:
 
     def __init__(self, member: Member, images: int) -> None:
         self._member = member
-        self._members = min(member.size, images)
+        self.members = min(member.size, images)  # that have rows
         self.images = images
         nothing = slice(images, images)
-        within = member.rank < self._members
-        self.rows = member.share(images, of=self._members) if within else nothing
+        within = member.rank < self.members
+        self.rows = member.share(images, of=self.members) if within else nothing
 
     def all_sum(self, array: Array) -> Array:
         """The arrays of the members that have rows, added in the order of their ranks."""
-        return self._member.all_sum(array, members=self._members)
+        return self._member.all_sum(array, members=self.members)

@@ -54,7 +54,7 @@ class Replica:
         for path in frozen:
             freeze(self.module, path)
         self._loss = partial(imported(loss), **(loss_options or {}))
-        self.parameters = SharedParameters(member, self.module, wanted)
+        self.parameters = SharedParameters(member, self.module, wanted, images=batch)
         self._staged = staging(member, self.module)
         self.images: Array = member.array((batch, *size), wanted)
         self.outputs: Array = member.array((batch, *output), wanted)
@@ -91,17 +91,16 @@ class Replica:
         `labels` are their shape and dtype.
         """
         batch = self._member.batch(images)
-        self.parameters.zero_gradients()
+        self.parameters.begin(batch)
         here = self._results[self._member.rank]
         here[:] = 0
         if batch.rows.start < batch.rows.stop:
             here[:] = self._pass(batch, self._labels_as(*labels), seed=seed, epoch=epoch)
         self._member.barrier()
-        self.parameters.sum_gradients()
         if self.optimizer is not None:
             if learning_rate is not None:
                 self.optimizer.learning_rate = learning_rate
-            self.optimizer.step()
+            self.optimizer.step_by(self.parameters.gradients_of(batch))
         loss = correct = 0.0
         for member_loss, member_correct in self._results.tolist():
             loss, correct = loss + member_loss, correct + member_correct

@@ -1,18 +1,23 @@
-"""A network's parameters in one shared array, and gradients in one for each member."""
+"""A network's parameters in one shared array, and what their gradients are made from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from convnest_core.arrays import Array, DType
+import numpy as np
+
+from convnest_core.arrays import Array, DType, Integers
+from convnest_core.kernels.scratch import scratch
 from convnest_core.module import Module
 from convnest_core.parameters import Parameter
 
-from .member import Member
+from .member import Batch, Member
+from .products import SharedProducts
 
 _ALIGNED = 16  # values: every parameter begins at a cache line
-_TILE = 1 << 16  # values
+_TILE = 1 << 17  # values
+_DECAYING, _OTHERS, _FACTORED, _FROZEN = range(4)
 
 
 @dataclass(frozen=True)
@@ -23,78 +28,88 @@ class _Place:
     first: int
 
     def within(self, flat: Array) -> Array:
-        """This parameter's part of a flat array, in its shape."""
+        """This parameter's part of a flat array, or of several flat arrays, in its shape."""
         value = self.parameter.value
-        return flat[self.first : self.first + value.size].reshape(value.shape)
+        part = flat[..., self.first : self.first + value.size]
+        return part.reshape(*part.shape[:-1], *value.shape, copy=False)
 
 
 class SharedParameters:
     """Puts all parameters of a member's replica into memory that the team shares.
 
-    The flat array has three sections: parameters that decay, those that do not, and frozen ones.
-    Each member adds up and moves its own range of the first two (as in "reduce-scatter"), so the
-    team's optimizer state is split over its members, too.
+    The flat array has four sections: parameters that decay, those that do not, large matrices whose
+    gradients are products (see `SharedProducts`), and frozen ones. Each member adds up and moves
+    its own range of the first two (as in "reduce-scatter") and its own rows of each matrix, so the
+    team's optimizer state is split over its members, too. `images` is the largest batch.
     """
 
-    def __init__(self, member: Member, module: Module, dtype: DType) -> None:
+    def __init__(self, member: Member, module: Module, dtype: DType, *, images: int) -> None:
         self._member = member
         parameters = module.parameters()
-        order = sorted(parameters, key=lambda name: _section(parameters[name]))
+        sections = {name: _section(one, images) for name, one in parameters.items()}
         self._places: dict[str, _Place] = {}
-        ends = [0, 0, 0]
+        ends = [0, 0, 0, 0]
         end = 0
-        for name in order:
-            parameter = parameters[name]
-            self._places[name] = _Place(parameter, end)
-            end += -(-parameter.value.size // _ALIGNED) * _ALIGNED
-            ends[_section(parameter) :] = [end] * (3 - _section(parameter))
-        self.trained = ends[1]
+        for name in sorted(parameters, key=sections.__getitem__):
+            self._places[name] = _Place(parameters[name], end)
+            end += -(-parameters[name].value.size // _ALIGNED) * _ALIGNED
+            ends[sections[name] :] = [end] * (4 - sections[name])
+        self._summed = ends[_OTHERS]  # their gradients are added up
         self.values = member.array((end,), dtype)
-        self.gradients = member.array((member.size, self.trained), dtype)
-        self.own = member.share(self.trained)
-        self._sections = {"decaying": slice(0, ends[0]), "others": slice(ends[0], ends[1])}
-        for place in self._places.values():
+        # Memory is taken where something is written: not for products, as a rule.
+        self.gradients = member.array((member.size, ends[_FACTORED]), dtype)
+        self._own = _cut(
+            member.share(self._summed),
+            {
+                "decaying": slice(0, ends[_DECAYING]),
+                "others": slice(ends[_DECAYING], ends[_OTHERS]),
+            },
+        )
+        self._decays = {"decaying": True, "others": False}
+        self._products: dict[str, SharedProducts] = {}
+        uses = member.array((len(parameters),), np.int64)
+        for number, (name, place) in enumerate(self._places.items()):
             shared = place.within(self.values)
             if member.rank == 0:
                 shared[...] = place.parameter.value
             place.parameter.value = shared
             if not place.parameter.frozen:
                 place.parameter.grad = place.within(self.gradients[member.rank])
+            if sections[name] == _FACTORED:
+                self._share_products(name, place, images, uses=uses[number : number + 1])
 
-    def zero_gradients(self) -> None:
-        """Set this member's gradients to zero."""
-        self.gradients[self._member.rank].fill(0)
+    def begin(self, batch: Batch) -> None:
+        """Make this member's gradients ready for a pass over its rows of the batch."""
+        self.gradients[self._member.rank, : self._summed].fill(0)
+        for products in self._products.values():
+            products.begin(batch)
 
-    def sum_gradients(self) -> None:
-        """Add all members' gradients in this member's own range, in the order of their ranks."""
-        first, *others = self.gradients
-        if not others:
-            return
-        mine = self.gradients[self._member.rank]
-        for start in range(self.own.start, self.own.stop, _TILE):
-            tile = slice(start, min(start + _TILE, self.own.stop))
-            total = first[tile] + others[0][tile]
-            for other in others[1:]:
-                total += other[tile]
-            mine[tile] = total
+    def gradients_of(self, batch: Batch) -> Iterator[tuple[str, slice, Array]]:
+        """When all have met: the batch's gradient of this member's own parameters, in parts.
+
+        They are what `Optimizer.step_by` takes. Members' sums add in the order of their ranks.
+        """
+        for name, products in self._products.items():
+            for part, gradient in products.tiles(batch):
+                yield name, part, gradient
+        for name, whole in self._own.items():
+            if name not in self._products:
+                for first in range(whole.start, whole.stop, _TILE):
+                    tile = slice(first, min(first + _TILE, whole.stop))
+                    part = slice(first - whole.start, tile.stop - whole.start)
+                    yield name, part, self._sum(tile)
 
     def own_parameters(self) -> dict[str, Parameter]:
-        """This member's range as one or two parameters, by their section's names."""
+        """What this member moves, each a flat parameter: sections' ranges, matrices' rows."""
         gradients = self.gradients[self._member.rank]
-        parts = {
-            name: slice(max(section.start, self.own.start), min(section.stop, self.own.stop))
-            for name, section in self._sections.items()
-        }
         return {
-            name: Parameter(self.values[part], gradients[part], name == "decaying", (0,))
-            for name, part in parts.items()
-            if part.start < part.stop
+            name: Parameter(self.values[part], gradients[part], self._decays[name], (0,))
+            for name, part in self._own.items()
         }
 
-    def own_part(self, section: str, flat: Array) -> Array:
-        """This member's part of a section, in a flat array like the gradients'."""
-        whole = self._sections[section]
-        return flat[max(whole.start, self.own.start) : min(whole.stop, self.own.stop)]
+    def own_part(self, name: str, flat: Array) -> Array:
+        """Where one of `own_parameters` lies in a flat array like the gradients'."""
+        return flat[self._own[name]]
 
     def named(self, flat: Array) -> Iterator[tuple[str, Array]]:
         """Each trained parameter's name, and its part of a flat array like the gradients'."""
@@ -102,11 +117,47 @@ class SharedParameters:
             if not place.parameter.frozen:
                 yield name, place.within(flat)
 
+    def _share_products(self, name: str, place: _Place, images: int, *, uses: Integers) -> None:
+        products = SharedProducts(
+            self._member, images, gradients=place.within(self.gradients), uses=uses
+        )
+        place.parameter.products = self._products[name] = products
+        columns = place.parameter.value.shape[1]
+        first, last = (
+            place.first + row * columns for row in (products.own.start, products.own.stop)
+        )
+        if first < last:
+            self._own[name] = slice(first, last)
+            self._decays[name] = place.parameter.decay
 
-def _section(parameter: Parameter) -> int:
+    def _sum(self, tile: slice) -> Array:
+        """All members' gradients of one tile, added up."""
+        first: Array
+        first, *others = self.gradients[:, tile]
+        if not others:
+            return first
+        total = scratch("team.sum", first.shape, self.values.dtype)
+        np.add(first, others[0], out=total)
+        for other in others[1:]:
+            total += other
+        return total
+
+
+def _section(parameter: Parameter, images: int) -> int:
     if parameter.frozen:
-        return 2
-    return 0 if parameter.decay else 1
+        return _FROZEN
+    if parameter.factored and SharedProducts.pay(images, *parameter.value.shape):
+        return _FACTORED
+    return _DECAYING if parameter.decay else _OTHERS
+
+
+def _cut(own: slice, sections: dict[str, slice]) -> dict[str, slice]:
+    """The parts of `own` that lie in each section, without empty ones."""
+    parts = {
+        name: slice(max(section.start, own.start), min(section.stop, own.stop))
+        for name, section in sections.items()
+    }
+    return {name: part for name, part in parts.items() if part.start < part.stop}
 
 
 def staging(member: Member, module: Module) -> dict[str, Array]:

@@ -13,6 +13,7 @@ from convnest_core import (
     Run,
     StateError,
     build,
+    freeze,
     network,
     softmax_cross_entropy,
     zero_grad,
@@ -25,6 +26,7 @@ NORMALISED = {
     "options": {"n": 1, "m": 2, "filters": 8, "hidden": 32, "dropout": 0.2, "batch_norm": True},
 }
 LENET = {"name": "lenet"}
+MLP = {"name": "mlp", "options": {"hidden": [64, 96]}}
 SGD_OPTIONS = {"learning_rate": 0.02, "momentum": 0.9, "weight_decay": 1e-3}
 
 
@@ -129,6 +131,36 @@ def test_a_team_of_one_is_the_plain_loop_to_the_bit() -> None:
     same(state, module.state())
 
 
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("frozen", [[], ["fc2"]])
+def test_matrices_that_are_split_by_rows_move_as_in_the_plain_loop(
+    processes: int, frozen: list[str]
+) -> None:
+    module = network(MLP, classes=3)
+    build(module, (12, 12, 1), seed=0, dtype=np.float64)
+    for path in frozen:
+        freeze(module, path)
+    optimizer = SGD(module.parameters(), **SGD_OPTIONS)  # type: ignore[arg-type]
+    images, labels = IMAGES[12][0].astype(np.float64), IMAGES[12][1]
+    with trainer(MLP, 12, processes, dtype=np.float64, frozen=frozen) as team:
+        assert team.module.parameters()["fc1.weight"].products is not None
+        for rows in (np.arange(31), np.arange(7), np.arange(2), np.arange(1)):
+            found = team.step(images[rows], labels[rows], samples=rows)
+            zero_grad(module)
+            run = Run(training=True, samples=rows, input_gradient=False)
+            logits, backward = module.forward(images[rows], run)
+            loss, dlogits = softmax_cross_entropy(logits, labels[rows])
+            backward(dlogits)
+            optimizer.step()
+            assert found.loss == pytest.approx(loss, rel=1e-9)
+        state, moments = team.state(), team.optimizer_state()
+    assert moments.keys() == optimizer.state().keys()
+    for name, array in module.state().items():
+        np.testing.assert_allclose(state[name], array, rtol=1e-9, atol=1e-12)
+    for name, moment in optimizer.state().items():
+        np.testing.assert_allclose(moments[name], moment, rtol=1e-9, atol=1e-12)  # type: ignore[arg-type]
+
+
 OPTIMIZERS = {
     "SGD": SGD_OPTIONS,
     "Adam": {"learning_rate": 0.003},
@@ -137,15 +169,16 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("processes", [1, 3])
-def test_a_resume_is_exact_to_the_bit(optimizer: str, processes: int) -> None:
+@pytest.mark.parametrize("spec", [NORMALISED, MLP], ids=["convnet", "mlp"])
+def test_a_resume_is_exact_to_the_bit(optimizer: str, processes: int, spec: dict[str, Any]) -> None:
     options = {"optimizer": (f"convnest_core:{optimizer}", OPTIMIZERS[optimizer])}
-    with trainer(NORMALISED, 12, processes, **options) as team:
+    with trainer(spec, 12, processes, **options) as team:
         losses = train(team, 12, first=0, last=12)
         whole = team.state()
-    with trainer(NORMALISED, 12, processes, **options) as team:
+    with trainer(spec, 12, processes, **options) as team:
         train(team, 12, first=0, last=5)
         weights, moments = team.state(), team.optimizer_state()
-    with trainer(NORMALISED, 12, processes, seed=5, **options) as team:
+    with trainer(spec, 12, processes, seed=5, **options) as team:
         team.load_state(weights)
         team.load_optimizer_state(moments)
         assert train(team, 12, first=5, last=12) == losses[5:]
