@@ -110,16 +110,16 @@ def test_a_team_of_one_is_a_plan(module: Module) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_what_one_member_packs_is_everybodys() -> None:
     """Winograd's weights are four times the parameters."""
-    layers = ["relu", {"conv": {"filters": 320, "kernel": 3, "padding": 1}}] * 4
+    layers = ["relu", {"conv": {"filters": 512, "kernel": 3, "padding": 1}}] * 4
     spec = {"layers": [*layers, "global_avg_pool", {"linear": {"features": 10}}]}
-    packed = 3 * 36 * 320 * 320 * 4  # bytes; the first layer is none of them
+    packed = 3 * 36 * 512 * 512 * 4  # bytes; the first layer is none of them
     module = network(spec, classes=10)
-    build(module, (28, 28, 3), seed=0)
+    build(module, (16, 16, 3), seed=0)
     with TeamPlan(
-        spec, module.state(), classes=10, shape=(28, 28, 3), processes=3, max_batch=3
+        spec, module.state(), classes=10, shape=(16, 16, 3), processes=3, max_batch=3
     ) as team_plan:
-        team_plan(images(1, (28, 28, 3)))
-        team_plan(images(3, (28, 28, 3)))
+        team_plan(images(1, (16, 16, 3)))
+        team_plan(images(3, (16, 16, 3)))
         assert all(own_bytes(pid) < packed for pid in team_plan.pids[1:])
 
 

@@ -47,7 +47,10 @@ _FEWEST_PATCHES = 12  # below it, reading four times the weights costs more than
 
 
 class Kernel(Protocol):
-    """Maps x to out. `algorithm` says how, for people."""
+    """Maps x to out. `algorithm` says how, for people.
+
+    It can be pickled: a team's members get it so, with its arrays in memory that they share.
+    """
 
     @property
     def algorithm(self) -> str: ...
