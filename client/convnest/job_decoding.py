@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from convnest_api.v1 import jobs_pb2, training_pb2
+from google.protobuf.message import Message
 
 from convnest.convert import dict_from_struct, enum_from_proto, shape_from_proto, time_from_proto
 from convnest.job_types import (
@@ -48,7 +51,11 @@ def train_spec(message: jobs_pb2.TrainSpec) -> TrainSpec:
         learning_rate=optimizer.learning_rate if optimizer.HasField("learning_rate") else None,
         momentum=optimizer.momentum if optimizer.HasField("momentum") else None,
         weight_decay=optimizer.weight_decay if optimizer.HasField("weight_decay") else None,
+        optimizer=_settings(optimizer, besides=("learning_rate", "momentum", "weight_decay")),
+        schedule=_settings(message.schedule),
         loss=message.loss or None,
+        label_smoothing=message.label_smoothing if message.HasField("label_smoothing") else None,
+        class_weights=dict(message.class_weights) or None,
         validation_fraction=(
             message.validation_fraction if message.HasField("validation_fraction") else None
         ),
@@ -57,6 +64,14 @@ def train_spec(message: jobs_pb2.TrainSpec) -> TrainSpec:
             message.checkpoint_interval_s if message.HasField("checkpoint_interval_s") else None
         ),
     )
+
+
+def _settings(message: Message, besides: Sequence[str] = ()) -> str | dict[str, object] | None:
+    """What a message says, apart from some fields: as a name alone where it says no more."""
+    said: dict[str, object] = {
+        field.name: value for field, value in message.ListFields() if field.name not in besides
+    }
+    return str(said["name"]) if said.keys() == {"name"} else said or None
 
 
 def spec(job: jobs_pb2.Job) -> Spec | None:

@@ -42,7 +42,9 @@ class TrainSpec:
     """Everything that decides a training job's outcome. None leaves the choice to the server.
 
     `network` is a name (`"lenet"`), a name with options (`{"name": "lenet", "options": {…}}`), or
-    a list of layers.
+    a list of layers. `optimizer` and `schedule` are names (`"adam"`, `"cosine"`) or names with
+    settings (`{"name": "cosine", "warmup_epochs": 2}`); `learning_rate`, `momentum` and
+    `weight_decay` are short for the optimizer's settings. `class_weights` are by class name.
     """
 
     dataset: str
@@ -53,7 +55,11 @@ class TrainSpec:
     learning_rate: float | None = None
     momentum: float | None = None
     weight_decay: float | None = None
+    optimizer: str | Mapping[str, object] | None = None
+    schedule: str | Mapping[str, object] | None = None
     loss: str | None = None
+    label_smoothing: float | None = None
+    class_weights: Mapping[str, float] | None = None
     validation_fraction: float | None = None
     seed: int | None = None
     checkpoint_interval_s: float | None = None

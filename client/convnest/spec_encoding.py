@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from convnest_api.v1 import jobs_pb2
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 
 from convnest.convert import struct_from_mapping
 from convnest.errors import InvalidArgument
@@ -13,7 +15,7 @@ from convnest.job_types import TrainSpec
 
 _TEXT: Final = ("dataset", "model", "loss")
 _WHOLE: Final = {"epochs": 32, "batch_size": 32, "seed": 64}
-_REAL: Final = ("validation_fraction", "checkpoint_interval_s")
+_REAL: Final = ("label_smoothing", "validation_fraction", "checkpoint_interval_s")
 _OPTIMIZER: Final = ("learning_rate", "momentum", "weight_decay")
 
 
@@ -32,15 +34,54 @@ def train_spec_to_proto(spec: TrainSpec) -> jobs_pb2.TrainSpec:
     for field in _REAL:
         if (number := getattr(spec, field)) is not None:
             setattr(message, field, _real(field, number))
+    _set_settings("optimizer", message.optimizer, spec.optimizer)
+    given = {field.name for field, _ in message.optimizer.ListFields()}
     for field in _OPTIMIZER:
         if (number := getattr(spec, field)) is not None:
-            message.optimizer.name = "sgd"
+            if field in given:
+                raise InvalidArgument.of(field, f"is given twice: as {field}, and in optimizer")
             setattr(message.optimizer, field, _real(field, number))
+    _set_settings("schedule", message.schedule, spec.schedule)
+    if spec.class_weights is not None:
+        if not isinstance(spec.class_weights, Mapping):
+            problem = f"must be a mapping of class names to numbers, got {spec.class_weights!r}"
+            raise InvalidArgument.of("class_weights", problem)
+        for name, weight in spec.class_weights.items():
+            # YAML reads a class called 7 as a number.
+            message.class_weights[str(name)] = _real(f"class_weights.{name}", weight)
     try:
         message.network.CopyFrom(struct_from_mapping(_network(spec)))
     except (TypeError, ValueError) as error:
         raise InvalidArgument.of("network", f"not expressible in JSON: {error}") from error
     return message
+
+
+def _set_settings(field: str, message: Message, given: object) -> None:
+    """A name, or a mapping with a name and settings, into a message that has a field for each."""
+    if given is None:
+        return
+    settings = {"name": given} if isinstance(given, str) else given
+    if not isinstance(settings, Mapping):
+        raise InvalidArgument.of(field, f"must be a name or a mapping, got {given!r}")
+    known = message.DESCRIPTOR.fields_by_name
+    for name, value in settings.items():
+        path = f"{field}.{name}"
+        if name not in known:
+            raise InvalidArgument.of(path, f"is unknown; there are {', '.join(known)}")
+        if value is not None:
+            setattr(message, name, _setting(path, known[name].cpp_type, value))
+
+
+def _setting(path: str, kind: int, value: object) -> object:
+    if kind == FieldDescriptor.CPPTYPE_STRING:
+        return _text(path, value)
+    if kind == FieldDescriptor.CPPTYPE_UINT32:
+        return _whole(path, value, 32)
+    if kind == FieldDescriptor.CPPTYPE_BOOL:
+        if not isinstance(value, bool):
+            raise InvalidArgument.of(path, f"must be true or false, got {value!r}")
+        return value
+    return _real(path, value)
 
 
 def _network(spec: TrainSpec) -> Mapping[str, object]:

@@ -1,12 +1,22 @@
 """A training spec from a stranger: checked in full, with every default filled in."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from convnest_api.v1 import jobs_pb2
-from convnest_core import CoreError, ShapeError, SpecError, Summary, network, normalise, summarise
+from convnest_core import (
+    CoreError,
+    ShapeError,
+    SpecError,
+    Summary,
+    network,
+    normalise,
+    recipe,
+    summarise,
+)
+from convnest_core.suggestions import suggestion
 from convnest_store.catalog import DatasetRecord
 from convnest_store.errors import InvalidInput
 from convnest_store.names import check_name
@@ -16,8 +26,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from convnest_server.errors import InvalidRequest, Violation
 
-LOSSES = ("cross_entropy", "squared")
-OPTIMIZERS = ("sgd",)
+_HEAVIEST_CLASS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -41,17 +50,22 @@ class _Checker:
             self.add(field, f"must be {least} {low} and {most} {high}, got {value}")
         return value
 
-    def choice(self, field: str, value: str, allowed: tuple[str, ...]) -> str:
-        if value not in allowed:
-            self.add(field, f"must be one of {', '.join(allowed)}, got {value[:80]!r}")
-        return value
-
     def name(self, field: str, value: str) -> str:
         try:
             return check_name(value, field=field)
         except InvalidInput as error:
             self.add(field, error.message)
             return value
+
+    def complete(
+        self, field: str, kinds: Mapping[str, recipe.Kind], message: Message, default: str
+    ) -> dict[str, Any]:
+        """What a message of settings says, with every default filled in."""
+        given = {descriptor.name: value for descriptor, value in message.ListFields()}
+        full, problems = recipe.complete(kinds, given, default=default)
+        for problem in problems:
+            self.add(f"{field}.{problem.field}", problem.message)
+        return full
 
     def add(self, field: str, message: str) -> None:
         self.violations.append(Violation(field, message))
@@ -72,6 +86,7 @@ def check_train_spec(
     spec["dataset_digest"] = dataset.digest
     if max(dataset.train_counts) < 2:
         check.add("spec.dataset", f"{dataset.name} has one image a class: none is left to validate")
+    _class_weights(spec, dataset, check)
     summary = _network(message.network, dataset, spec, check)
     if check.violations or summary is None:
         raise InvalidRequest(check.violations)
@@ -88,32 +103,14 @@ def _fields(message: jobs_pb2.TrainSpec, check: _Checker) -> dict[str, Any]:
     def given(name: str, default: float) -> float:
         return _given(message, name, default)
 
-    def tuned(name: str, default: float) -> float:
-        return _given(optimizer, name, default)
-
-    optimizer = message.optimizer
     return {
         "dataset": check.name("spec.dataset", message.dataset),
         "model": check.name("spec.model", message.model),
         "epochs": check.number("spec.epochs", given("epochs", 20), 1, 10_000),
         "batch_size": check.number("spec.batch_size", given("batch_size", 64), 1, 4096),
-        "optimizer": {
-            "name": check.choice("spec.optimizer.name", optimizer.name or "sgd", OPTIMIZERS),
-            "learning_rate": check.number(
-                "spec.optimizer.learning_rate",
-                tuned("learning_rate", 0.02),
-                0,
-                1000,
-                but=0,
-            ),
-            "momentum": check.number(
-                "spec.optimizer.momentum", tuned("momentum", 0.9), 0, 1, but=1
-            ),
-            "weight_decay": check.number(
-                "spec.optimizer.weight_decay", tuned("weight_decay", 1e-4), 0, 10
-            ),
-        },
-        "loss": check.choice("spec.loss", message.loss or "cross_entropy", LOSSES),
+        "optimizer": check.complete("spec.optimizer", recipe.OPTIMIZERS, message.optimizer, "sgd"),
+        "schedule": check.complete("spec.schedule", recipe.SCHEDULES, message.schedule, "constant"),
+        **_loss(message, check),
         "validation_fraction": check.number(
             "spec.validation_fraction", given("validation_fraction", 0.15), 0.01, 0.5
         ),
@@ -122,6 +119,34 @@ def _fields(message: jobs_pb2.TrainSpec, check: _Checker) -> dict[str, Any]:
             "spec.checkpoint_interval_s", given("checkpoint_interval_s", 30.0), 1, 3600
         ),
     }
+
+
+def _loss(message: jobs_pb2.TrainSpec, check: _Checker) -> dict[str, Any]:
+    """The loss's name and its settings, which stand beside it in a spec."""
+    given: dict[str, object] = {"name": message.loss} if message.loss else {}
+    if message.HasField("label_smoothing"):
+        given["label_smoothing"] = message.label_smoothing
+    full, problems = recipe.complete(recipe.LOSSES, given, default="cross_entropy")
+    for problem in problems:
+        field = "loss" if problem.field == "name" else problem.field
+        check.add(f"spec.{field}", problem.message)
+    loss = str(full.pop("name"))
+    weights = dict(message.class_weights)
+    if weights and loss != "cross_entropy":
+        check.add("spec.class_weights", f"is no setting of {loss}")
+    for name, weight in weights.items():
+        check.number(f"spec.class_weights.{name[:80]}", weight, 0, _HEAVIEST_CLASS)
+    return {"loss": loss, **full, "class_weights": weights}
+
+
+def _class_weights(spec: dict[str, Any], dataset: DatasetRecord, check: _Checker) -> None:
+    weights = spec["class_weights"]
+    for name in weights:
+        if name not in dataset.classes:
+            hint = suggestion(name, dataset.classes)
+            check.add("spec.class_weights", f"{dataset.name} has no class {name[:80]!r}{hint}")
+    if weights and not any(weights.get(name, 1) for name in dataset.classes):
+        check.add("spec.class_weights", "must not be 0 for every class")
 
 
 def _described(value: Any) -> Any:

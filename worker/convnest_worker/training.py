@@ -10,21 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import convnest_core
 import numpy as np
 import numpy.typing as npt
-from convnest_core import (
-    SGD,
-    Run,
-    build,
-    network,
-    shuffled,
-    softmax_cross_entropy,
-    squared_loss,
-    zero_grad,
-)
+from convnest_core import Run, build, network, recipe, shuffled, zero_grad
+from convnest_core.optimizers import Optimizer
+from convnest_core.rates import Rates
 from convnest_store.datasets import Dataset
 from convnest_store.registry import Preprocessing
 
+from convnest_worker.criterion import evaluation_criterion, training_criterion
 from convnest_worker.preprocess import Normalisation, measure
 
 Arrays = dict[str, npt.NDArray[Any]]  # parameters, buffers and optimizer state by name
@@ -49,6 +44,7 @@ class TrainingState:
     seen: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    schedule: dict[str, float] = field(default_factory=dict)
     model: Arrays = field(default_factory=dict)
     optimizer: Arrays = field(default_factory=dict)
 
@@ -103,19 +99,21 @@ class _Training:
         self._module = network(spec["network"], classes=len(data.classes))
         shape = (data.shape.height, data.shape.width, data.shape.channels)
         build(self._module, shape, seed=self._seed)
-        optimizer = spec["optimizer"]
-        self._optimizer = SGD(
-            self._module.parameters(),
-            learning_rate=optimizer["learning_rate"],
-            momentum=optimizer["momentum"],
-            weight_decay=optimizer["weight_decay"],
-        )
-        self._loss = _LOSSES[spec["loss"]]
+        self._optimizer = _optimizer(spec["optimizer"], self._module)
+        self._loss = training_criterion(spec, data.classes)
+        self._plain_loss = evaluation_criterion(spec)
         self._batches: int = -(-len(self._rows) // spec["batch_size"])
+        self._rates = Rates(
+            spec.get("schedule", {"name": "constant"}),
+            rate=self._optimizer.learning_rate,
+            steps_per_epoch=self._batches,
+            epochs=spec["epochs"],
+        )
         self._state = state or TrainingState()
         if state is not None:
             self._module.load_state(state.model)
             self._optimizer.load_state(state.optimizer)
+            self._rates.load_state(state.schedule)
         self._meter = _Meter(self._position(), self._batches * spec["epochs"])
 
     def run(self) -> Trained:
@@ -157,6 +155,7 @@ class _Training:
             "seconds": before + time.monotonic() - started,
         }
         self._progress()
+        self._rates.epoch_ended(accuracy)
         state.history.append(metrics)
         state.epoch, state.batch = state.epoch + 1, 0
         state.loss_sum, state.correct, state.seen, state.seconds = 0.0, 0, 0, 0.0
@@ -180,6 +179,7 @@ class _Training:
         loss, dlogits = self._loss(logits, labels)
         self._check_loss(loss)
         backward(dlogits)
+        self._optimizer.learning_rate = self._rates(self._position())
         self._optimizer.step()
         self._state.loss_sum += loss * len(rows)
         self._state.correct += _correct(logits, labels)
@@ -201,7 +201,7 @@ class _Training:
         for start in range(0, len(labels), _EVALUATION_BATCH):
             part = slice(start, start + _EVALUATION_BATCH)
             logits = self._module(self._normalisation.pixels(images[part]))
-            loss, _ = self._loss(logits, labels[part])
+            loss, _ = self._plain_loss(logits, labels[part])
             loss_sum += loss * len(logits)
             correct += _correct(logits, labels[part])
             self._control.emit("alive", {})
@@ -217,6 +217,7 @@ class _Training:
             state.seen,
             state.seconds,
             list(state.history),
+            self._rates.state(),
             self._module.state(),
             self._optimizer.state(),
         )
@@ -240,6 +241,13 @@ class _Training:
                 "seconds_left": left,
             },
         )
+
+
+def _optimizer(spec: dict[str, Any], module: convnest_core.Module) -> Optimizer:
+    settings = {name: value for name, value in spec.items() if name != "name"}
+    kind = getattr(convnest_core, recipe.OPTIMIZER_CLASSES[spec["name"]])
+    optimizer: Optimizer = kind(module.parameters(), **settings)
+    return optimizer
 
 
 class _Meter:
@@ -269,21 +277,3 @@ class _Meter:
 
 def _correct(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> int:
     return int(np.count_nonzero(logits.argmax(axis=1) == labels))
-
-
-def _squared(
-    logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
-) -> tuple[float, npt.NDArray[np.float32]]:
-    """The course's sum of squares against one-hot targets, per image: steps then suit any batch."""
-    target = np.zeros_like(logits)
-    target[np.arange(len(labels)), labels] = 1
-    loss, gradient = squared_loss(logits, target)
-    return loss / len(labels), gradient / np.float32(len(labels))
-
-
-_LOSSES: dict[
-    str,
-    Callable[
-        [npt.NDArray[np.float32], npt.NDArray[np.int64]], tuple[float, npt.NDArray[np.float32]]
-    ],
-] = {"cross_entropy": softmax_cross_entropy, "squared": _squared}

@@ -50,11 +50,11 @@ def load_job_file(path: Path) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def parse_option(text: str) -> tuple[str, object]:
-    """One network option, as in `hidden=128` or `channels=[6, 16]`."""
+def parse_option(text: str, *, option: str = "--option") -> tuple[str, object]:
+    """One setting given to `option`, as in `hidden=128` or `channels=[6, 16]`."""
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise CommandFailed(f"--option must be NAME=VALUE, got {text!r}")
+        raise CommandFailed(f"{option} must be NAME=VALUE, got {text!r}")
     try:
         return name, yaml.load(value, _Loader)  # noqa: S506 (a subclass of SafeLoader)
     except yaml.YAMLError:

@@ -35,12 +35,32 @@ def train(
         int | None, typer.Option(help="Passes over the images; 20 by default.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step; 64 by default.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Step size; 0.02 by default.")] = None,
-    momentum: Annotated[float | None, typer.Option(help="In [0, 1); 0.9 by default.")] = None,
+    optimizer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="sgd (default), adam, adamw or rmsprop; or a setting, NAME=VALUE; repeatable."
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Step size; 0.02 by default, 0.001 for all but sgd.")
+    ] = None,
+    momentum: Annotated[
+        float | None, typer.Option(help="Of sgd and rmsprop, in [0, 1); sgd: 0.9 by default.")
+    ] = None,
     weight_decay: Annotated[
-        float | None, typer.Option(help="L2 penalty on weights; 1e-4 by default.")
+        float | None, typer.Option(help="L2 penalty on weights; 1e-4 by default with sgd.")
+    ] = None,
+    schedule: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="How the step size changes: constant (default), step, plateau, cosine or "
+            "one_cycle; or a setting of it, NAME=VALUE; repeatable."
+        ),
     ] = None,
     loss: Annotated[str | None, typer.Option(help="cross_entropy (default) or squared.")] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Share of each label spread over all classes; 0.")
+    ] = None,
     validation: Annotated[
         float | None, typer.Option(help="Share of the images to validate on; 0.15 by default.")
     ] = None,
@@ -72,12 +92,16 @@ def train(
         "momentum": momentum,
         "weight_decay": weight_decay,
         "loss": loss,
+        "label_smoothing": label_smoothing,
         "validation_fraction": validation,
         "seed": seed,
         "checkpoint_interval_s": checkpoint_interval,
         "priority": priority,
     }
     fields |= {name: value for name, value in given.items() if value is not None}
+    for name, words in (("optimizer", optimizer), ("schedule", schedule)):
+        if words:
+            fields[name] = _with_settings(fields.get(name), words, option=f"--{name}")
     for name in ("dataset", "network", "model"):
         if name not in fields:
             raise typer.BadParameter("give it here or in a job file", param_hint=f"--{name}")
@@ -134,6 +158,22 @@ def _with_options(network: object, options: list[str]) -> object:
     if not isinstance(present, Mapping):
         raise CommandFailed(f"network.options: must be a mapping, got {present!r}")
     return {**named, "options": {**present, **dict(map(parse_option, options))}}
+
+
+def _with_settings(present: object, words: list[str], *, option: str) -> dict[str, object]:
+    """What a job file says of an optimizer or a schedule, and what its options add to that.
+
+    A word without `=` is another one's name: the settings of the file's are then none of its.
+    """
+    settings: dict[str, object] = {}
+    if isinstance(present, str):
+        settings = {"name": present}
+    elif isinstance(present, Mapping):
+        settings = dict(present)
+    for word in words:
+        if "=" not in word:
+            settings = {"name": word}
+    return settings | dict(parse_option(word, option=option) for word in words if "=" in word)
 
 
 def _show_check(

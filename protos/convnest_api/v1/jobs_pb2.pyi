@@ -121,7 +121,7 @@ Global___ImageShape: typing_extensions.TypeAlias = ImageShape
 
 @typing.final
 class Optimizer(google.protobuf.message.Message):
-    """Stochastic gradient descent."""
+    """What moves the weights. Each optimizer has some of these settings; others are refused."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -129,14 +129,29 @@ class Optimizer(google.protobuf.message.Message):
     LEARNING_RATE_FIELD_NUMBER: builtins.int
     MOMENTUM_FIELD_NUMBER: builtins.int
     WEIGHT_DECAY_FIELD_NUMBER: builtins.int
+    NESTEROV_FIELD_NUMBER: builtins.int
+    BETA1_FIELD_NUMBER: builtins.int
+    BETA2_FIELD_NUMBER: builtins.int
+    EPSILON_FIELD_NUMBER: builtins.int
+    ALPHA_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """Only "sgd" for now."""
+    """"sgd" (default), "adam", "adamw" or "rmsprop"."""
     learning_rate: builtins.float
-    """Step size, > 0. Default 0.02."""
+    """Step size, > 0 and ≤ 1000. Default 0.02; 0.001 for all but "sgd"."""
     momentum: builtins.float
-    """In [0, 1). Default 0.9."""
+    """"sgd", "rmsprop": how much of the last step is kept, in [0, 1). Default 0.9; 0 for "rmsprop"."""
     weight_decay: builtins.float
-    """L2 penalty on weights (not on biases), ≥ 0. Default 1e-4."""
+    """L2 penalty on weights (not on biases and norms), 0 to 10. Default 1e-4 for "sgd", 0.01 for "adamw", else 0."""
+    nesterov: builtins.bool
+    """"sgd": look ahead along the momentum. Default false."""
+    beta1: builtins.float
+    """"adam", "adamw": how much of the mean gradient is kept each step, in [0, 1). Default 0.9."""
+    beta2: builtins.float
+    """"adam", "adamw": how much of the mean squared gradient is kept each step, in [0, 1). Default 0.999."""
+    epsilon: builtins.float
+    """All but "sgd": keeps the denominator above zero, in (0, 1). Default 1e-8."""
+    alpha: builtins.float
+    """"rmsprop": how much of the mean squared gradient is kept each step, in [0, 1). Default 0.99."""
     def __init__(
         self,
         *,
@@ -144,23 +159,127 @@ class Optimizer(google.protobuf.message.Message):
         learning_rate: builtins.float | None = ...,
         momentum: builtins.float | None = ...,
         weight_decay: builtins.float | None = ...,
+        nesterov: builtins.bool | None = ...,
+        beta1: builtins.float | None = ...,
+        beta2: builtins.float | None = ...,
+        epsilon: builtins.float | None = ...,
+        alpha: builtins.float | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_learning_rate", b"_learning_rate", "_momentum", b"_momentum", "_weight_decay", b"_weight_decay", "learning_rate", b"learning_rate", "momentum", b"momentum", "weight_decay", b"weight_decay"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_learning_rate", b"_learning_rate", "_momentum", b"_momentum", "_weight_decay", b"_weight_decay", "learning_rate", b"learning_rate", "momentum", b"momentum", "name", b"name", "weight_decay", b"weight_decay"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_alpha", b"_alpha", "_beta1", b"_beta1", "_beta2", b"_beta2", "_epsilon", b"_epsilon", "_learning_rate", b"_learning_rate", "_momentum", b"_momentum", "_nesterov", b"_nesterov", "_weight_decay", b"_weight_decay", "alpha", b"alpha", "beta1", b"beta1", "beta2", b"beta2", "epsilon", b"epsilon", "learning_rate", b"learning_rate", "momentum", b"momentum", "nesterov", b"nesterov", "weight_decay", b"weight_decay"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_alpha", b"_alpha", "_beta1", b"_beta1", "_beta2", b"_beta2", "_epsilon", b"_epsilon", "_learning_rate", b"_learning_rate", "_momentum", b"_momentum", "_nesterov", b"_nesterov", "_weight_decay", b"_weight_decay", "alpha", b"alpha", "beta1", b"beta1", "beta2", b"beta2", "epsilon", b"epsilon", "learning_rate", b"learning_rate", "momentum", b"momentum", "name", b"name", "nesterov", b"nesterov", "weight_decay", b"weight_decay"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_alpha", b"_alpha"]) -> typing.Literal["alpha"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_beta1", b"_beta1"]) -> typing.Literal["beta1"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_beta2", b"_beta2"]) -> typing.Literal["beta2"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_epsilon", b"_epsilon"]) -> typing.Literal["epsilon"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_learning_rate", b"_learning_rate"]) -> typing.Literal["learning_rate"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_momentum", b"_momentum"]) -> typing.Literal["momentum"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_nesterov", b"_nesterov"]) -> typing.Literal["nesterov"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_weight_decay", b"_weight_decay"]) -> typing.Literal["weight_decay"] | None: ...
 
 Global___Optimizer: typing_extensions.TypeAlias = Optimizer
 
 @typing.final
+class Schedule(google.protobuf.message.Message):
+    """How the step size changes over a training. Each schedule has some of these settings; others are refused."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    WARMUP_EPOCHS_FIELD_NUMBER: builtins.int
+    EVERY_EPOCHS_FIELD_NUMBER: builtins.int
+    FACTOR_FIELD_NUMBER: builtins.int
+    PATIENCE_FIELD_NUMBER: builtins.int
+    THRESHOLD_FIELD_NUMBER: builtins.int
+    LEAST_RATE_FIELD_NUMBER: builtins.int
+    RISING_FIELD_NUMBER: builtins.int
+    START_DIVISOR_FIELD_NUMBER: builtins.int
+    FINAL_DIVISOR_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """"constant" (default), "step", "plateau", "cosine" or "one_cycle"."""
+    warmup_epochs: builtins.float
+    """All but "one_cycle": epochs in which the rate first climbs in a line, 0 to 1000. Default 0."""
+    every_epochs: builtins.float
+    """"step": epochs between falls, > 0. Default 30."""
+    factor: builtins.float
+    """"step", "plateau": what the rate is multiplied by, in (0, 1). Default 0.1."""
+    patience: builtins.int
+    """"plateau": epochs without a better validation accuracy before the rate falls. Default 3."""
+    threshold: builtins.float
+    """"plateau": the share of the validation error that counts as an improvement, in [0, 1). Default 0.001."""
+    least_rate: builtins.float
+    """"plateau", "cosine": the rate never falls below, 0 to 1000. Default 0."""
+    rising: builtins.float
+    """"one_cycle": share of the steps that climb, in (0, 1). Default 0.3."""
+    start_divisor: builtins.float
+    """"one_cycle": the peak over the first rate, 1 to 1e6. Default 25."""
+    final_divisor: builtins.float
+    """"one_cycle": the first rate over the last, 1 to 1e9. Default 1e4."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        warmup_epochs: builtins.float | None = ...,
+        every_epochs: builtins.float | None = ...,
+        factor: builtins.float | None = ...,
+        patience: builtins.int | None = ...,
+        threshold: builtins.float | None = ...,
+        least_rate: builtins.float | None = ...,
+        rising: builtins.float | None = ...,
+        start_divisor: builtins.float | None = ...,
+        final_divisor: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_every_epochs", b"_every_epochs", "_factor", b"_factor", "_final_divisor", b"_final_divisor", "_least_rate", b"_least_rate", "_patience", b"_patience", "_rising", b"_rising", "_start_divisor", b"_start_divisor", "_threshold", b"_threshold", "_warmup_epochs", b"_warmup_epochs", "every_epochs", b"every_epochs", "factor", b"factor", "final_divisor", b"final_divisor", "least_rate", b"least_rate", "patience", b"patience", "rising", b"rising", "start_divisor", b"start_divisor", "threshold", b"threshold", "warmup_epochs", b"warmup_epochs"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_every_epochs", b"_every_epochs", "_factor", b"_factor", "_final_divisor", b"_final_divisor", "_least_rate", b"_least_rate", "_patience", b"_patience", "_rising", b"_rising", "_start_divisor", b"_start_divisor", "_threshold", b"_threshold", "_warmup_epochs", b"_warmup_epochs", "every_epochs", b"every_epochs", "factor", b"factor", "final_divisor", b"final_divisor", "least_rate", b"least_rate", "name", b"name", "patience", b"patience", "rising", b"rising", "start_divisor", b"start_divisor", "threshold", b"threshold", "warmup_epochs", b"warmup_epochs"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_every_epochs", b"_every_epochs"]) -> typing.Literal["every_epochs"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_factor", b"_factor"]) -> typing.Literal["factor"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_final_divisor", b"_final_divisor"]) -> typing.Literal["final_divisor"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_least_rate", b"_least_rate"]) -> typing.Literal["least_rate"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_patience", b"_patience"]) -> typing.Literal["patience"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_rising", b"_rising"]) -> typing.Literal["rising"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_start_divisor", b"_start_divisor"]) -> typing.Literal["start_divisor"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_threshold", b"_threshold"]) -> typing.Literal["threshold"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_warmup_epochs", b"_warmup_epochs"]) -> typing.Literal["warmup_epochs"] | None: ...
+
+Global___Schedule: typing_extensions.TypeAlias = Schedule
+
+@typing.final
 class TrainSpec(google.protobuf.message.Message):
     """Everything that decides a training job's outcome."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class ClassWeightsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.float
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.float = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
     DATASET_FIELD_NUMBER: builtins.int
     NETWORK_FIELD_NUMBER: builtins.int
@@ -172,6 +291,9 @@ class TrainSpec(google.protobuf.message.Message):
     VALIDATION_FRACTION_FIELD_NUMBER: builtins.int
     SEED_FIELD_NUMBER: builtins.int
     CHECKPOINT_INTERVAL_S_FIELD_NUMBER: builtins.int
+    SCHEDULE_FIELD_NUMBER: builtins.int
+    LABEL_SMOOTHING_FIELD_NUMBER: builtins.int
+    CLASS_WEIGHTS_FIELD_NUMBER: builtins.int
     dataset: builtins.str
     """Name of the dataset to train on."""
     model: builtins.str
@@ -188,6 +310,8 @@ class TrainSpec(google.protobuf.message.Message):
     """Seed of every random choice. Default 0."""
     checkpoint_interval_s: builtins.float
     """Seconds between checkpoints, 1 to 3600. Default 30."""
+    label_smoothing: builtins.float
+    """"cross_entropy": share of each label that is spread over all classes, in [0, 1). Default 0."""
     @property
     def network(self) -> google.protobuf.struct_pb2.Struct:
         """The network: {"name": "lenet", "options": {…}} or {"layers": [ … ]}."""
@@ -195,6 +319,14 @@ class TrainSpec(google.protobuf.message.Message):
     @property
     def optimizer(self) -> Global___Optimizer:
         """Default: SGD with its defaults."""
+
+    @property
+    def schedule(self) -> Global___Schedule:
+        """Default: one rate for ever."""
+
+    @property
+    def class_weights(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.float]:
+        """"cross_entropy": how much each class counts, by name, 0 to 1000; classes left out count 1."""
 
     def __init__(
         self,
@@ -209,15 +341,20 @@ class TrainSpec(google.protobuf.message.Message):
         validation_fraction: builtins.float | None = ...,
         seed: builtins.int | None = ...,
         checkpoint_interval_s: builtins.float | None = ...,
+        schedule: Global___Schedule | None = ...,
+        label_smoothing: builtins.float | None = ...,
+        class_weights: collections.abc.Mapping[builtins.str, builtins.float] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_batch_size", b"_batch_size", "_checkpoint_interval_s", b"_checkpoint_interval_s", "_epochs", b"_epochs", "_seed", b"_seed", "_validation_fraction", b"_validation_fraction", "batch_size", b"batch_size", "checkpoint_interval_s", b"checkpoint_interval_s", "epochs", b"epochs", "network", b"network", "optimizer", b"optimizer", "seed", b"seed", "validation_fraction", b"validation_fraction"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_batch_size", b"_batch_size", "_checkpoint_interval_s", b"_checkpoint_interval_s", "_epochs", b"_epochs", "_seed", b"_seed", "_validation_fraction", b"_validation_fraction", "batch_size", b"batch_size", "checkpoint_interval_s", b"checkpoint_interval_s", "dataset", b"dataset", "epochs", b"epochs", "loss", b"loss", "model", b"model", "network", b"network", "optimizer", b"optimizer", "seed", b"seed", "validation_fraction", b"validation_fraction"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_batch_size", b"_batch_size", "_checkpoint_interval_s", b"_checkpoint_interval_s", "_epochs", b"_epochs", "_label_smoothing", b"_label_smoothing", "_seed", b"_seed", "_validation_fraction", b"_validation_fraction", "batch_size", b"batch_size", "checkpoint_interval_s", b"checkpoint_interval_s", "epochs", b"epochs", "label_smoothing", b"label_smoothing", "network", b"network", "optimizer", b"optimizer", "schedule", b"schedule", "seed", b"seed", "validation_fraction", b"validation_fraction"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_batch_size", b"_batch_size", "_checkpoint_interval_s", b"_checkpoint_interval_s", "_epochs", b"_epochs", "_label_smoothing", b"_label_smoothing", "_seed", b"_seed", "_validation_fraction", b"_validation_fraction", "batch_size", b"batch_size", "checkpoint_interval_s", b"checkpoint_interval_s", "class_weights", b"class_weights", "dataset", b"dataset", "epochs", b"epochs", "label_smoothing", b"label_smoothing", "loss", b"loss", "model", b"model", "network", b"network", "optimizer", b"optimizer", "schedule", b"schedule", "seed", b"seed", "validation_fraction", b"validation_fraction"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_batch_size", b"_batch_size"]) -> typing.Literal["batch_size"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_checkpoint_interval_s", b"_checkpoint_interval_s"]) -> typing.Literal["checkpoint_interval_s"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_epochs", b"_epochs"]) -> typing.Literal["epochs"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_label_smoothing", b"_label_smoothing"]) -> typing.Literal["label_smoothing"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_seed", b"_seed"]) -> typing.Literal["seed"] | None: ...
     @typing.overload

@@ -89,6 +89,8 @@ def test_every_flag_of_training_reaches_the_server(world: FakeConvNest, run: Run
         *TRAIN,
         *("--option", "hidden=84", "--option", "channels=[6, 16]"),
         *("--epochs", 5, "--batch-size", 32, "--learning-rate", "1e-2", "--momentum", 0.5),
+        *("--optimizer", "sgd", "--optimizer", "nesterov=true"),
+        *("--schedule", "cosine", "--schedule", "warmup_epochs=1.5", "--label-smoothing", 0.1),
         *("--weight-decay", 0, "--loss", "squared", "--validation", 0.2, "--seed", 9),
         *("--checkpoint-interval", 5, "--priority", -3),
     )
@@ -100,8 +102,12 @@ def test_every_flag_of_training_reaches_the_server(world: FakeConvNest, run: Run
         model="digits-lenet",
         epochs=5,
         batch_size=32,
-        optimizer=jobs_pb2.Optimizer(name="sgd", learning_rate=0.01, momentum=0.5, weight_decay=0),
+        optimizer=jobs_pb2.Optimizer(
+            name="sgd", nesterov=True, learning_rate=0.01, momentum=0.5, weight_decay=0
+        ),
+        schedule=jobs_pb2.Schedule(name="cosine", warmup_epochs=1.5),
         loss="squared",
+        label_smoothing=0.1,
         validation_fraction=0.2,
         seed=9,
         checkpoint_interval_s=5,
@@ -120,6 +126,7 @@ def test_flags_override_the_job_file(world: FakeConvNest, run: Run, tmp_path: Pa
     request = world.requests[0]
     assert isinstance(request, training_pb2.CreateTrainingJobRequest)
     assert (request.spec.epochs, request.spec.optimizer.weight_decay) == (2, 1e-4)
+    assert request.spec.optimizer.name == ""
     assert request.priority == 7
     assert request.spec.network["options"]["hidden"] == 20  # type: ignore[index]  # a struct
     assert request.spec.network["options"]["depth"] == 2  # type: ignore[index]  # a struct

@@ -88,6 +88,57 @@ def test_each_bound_is_allowed_and_no_more(
     assert found == {f"spec.{fields}": f"must be ≥ {low} and ≤ {high}, got {above}"}
 
 
+def test_a_recipe_is_filled_in_for_its_optimizer_and_schedule(digits: DatasetRecord) -> None:
+    message = spec(
+        optimizer={"name": "adamw", "beta2": 0.95},
+        schedule=jobs_pb2.Schedule(name="plateau", patience=0),
+        label_smoothing=0.1,
+        class_weights={"7": 2.0},
+    )
+    checked = check(message, digits).spec
+    assert checked["optimizer"] == {
+        "name": "adamw",
+        "learning_rate": 1e-3,
+        "beta1": 0.9,
+        "beta2": 0.95,
+        "epsilon": 1e-8,
+        "weight_decay": 0.01,
+    }
+    assert checked["schedule"] == {
+        "name": "plateau",
+        "warmup_epochs": 0,
+        "factor": 0.1,
+        "patience": 0,
+        "threshold": 1e-3,
+        "least_rate": 0.0,
+    }
+    assert (checked["label_smoothing"], checked["class_weights"]) == (0.1, {"7": 2.0})
+    stored = json.loads(json.dumps(checked, allow_nan=False))
+    assert check(convert.train_spec(stored), digits).spec == checked
+
+
+def test_all_that_is_wrong_with_a_recipe_is_told_at_once(digits: DatasetRecord) -> None:
+    message = spec(
+        optimizer={"name": "adam", "momentum": 0.9, "beta1": 1.0},
+        schedule=jobs_pb2.Schedule(name="cosin", warmup_epochs=-1),
+        loss="squared",
+        label_smoothing=0.1,
+        class_weights={"77": 2.0, "3": -1.0},
+    )
+    found = refused(message, digits)
+    assert found == {
+        "spec.optimizer.momentum": "is no setting of adam, which has "
+        "learning_rate, beta1, beta2, epsilon, weight_decay",
+        "spec.optimizer.beta1": "must be ≥ 0 and < 1, got 1.0",
+        "spec.schedule.name": "must be one of constant, step, plateau, cosine, one_cycle, "
+        "got 'cosin'; did you mean 'cosine'?",
+        "spec.schedule.warmup_epochs": "must be ≥ 0 and ≤ 1000, got -1.0",
+        "spec.label_smoothing": "is no setting of squared, which has none",
+        "spec.class_weights": "digits has no class '77'; did you mean '7'?",
+        "spec.class_weights.3": "must be ≥ 0 and ≤ 1000.0, got -1.0",
+    }
+
+
 @pytest.mark.parametrize(
     ("field", "good", "bad"),
     [

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from convnest_core.recipe import OPTIMIZERS, SCHEDULES, complete
 from convnest_store.datasets import Dataset
 from convnest_worker.channel import Stopped
 from convnest_worker.checkpoint import read_checkpoint, write_checkpoint
@@ -128,6 +129,41 @@ class Keeping:
     def between_batches(self, state: Callable[[], TrainingState]) -> None:
         now = state()
         self.kept.append((now, {name: array.copy() for name, array in now.model.items()}))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"),
+    [
+        ({"name": "sgd", "nesterov": True}, {"name": "one_cycle"}),
+        ({"name": "adam"}, {"name": "plateau", "patience": 0, "threshold": 0.5}),
+        ({"name": "adamw"}, {"name": "cosine", "warmup_epochs": 0.5}),
+        ({"name": "rmsprop", "momentum": 0.5}, {"name": "step", "every_epochs": 1}),
+    ],
+)
+def test_every_recipe_goes_on_to_the_same_bits(
+    spec: Spec, data: Dataset, tmp_path: Path, optimizer: Spec, schedule: Spec
+) -> None:
+    recipe_spec = {
+        **spec,
+        "optimizer": complete(OPTIMIZERS, optimizer, default="")[0],
+        "schedule": complete(SCHEDULES, schedule, default="")[0],
+        "label_smoothing": 0.1,
+        "class_weights": {data.classes[0]: 2.0},
+    }
+    whole = train(recipe_spec, data, state=None, control=Stopping())
+    parts = interrupted(recipe_spec, data, [1, 5, 6], tmp_path / "checkpoint")
+    assert digest(parts) == digest(whole)
+    assert timeless(parts.history) == timeless(whole.history)
+
+
+def test_the_schedule_decides_how_far_a_step_goes(spec: Spec, data: Dataset) -> None:
+    optimizer = {**spec["optimizer"], "momentum": 0.0, "weight_decay": 0.0}
+    spec = {**spec, "optimizer": optimizer}
+    schedule = {"name": "step", "warmup_epochs": 0, "every_epochs": 1, "factor": 1e-9}
+    once = train({**spec, "epochs": 1}, data, state=None, control=Stopping())
+    thrice = train({**spec, "schedule": schedule}, data, state=None, control=Stopping())
+    name = "layers.0.weight"
+    np.testing.assert_allclose(thrice.model[name], once.model[name], rtol=1e-5)
 
 
 def test_the_squared_loss_trains_too(spec: Spec, data: Dataset) -> None:
