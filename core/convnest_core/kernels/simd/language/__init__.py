@@ -6,6 +6,7 @@ it imports Numba, so only the compiler does.
 
 from .functions import OPTIONS, part
 from .memory import Bytes, BytesOut, Doubles, DoublesOut, Floats, FloatsOut, get, is_given, put
+from .strips import strip
 from .tiles import tile
 from .vectors import (
     BLOCK,
@@ -65,6 +66,7 @@ __all__ = [
     "square_root",
     "store",
     "store_part",
+    "strip",
     "tile",
     "total",
     "where_positive",
