@@ -9,7 +9,9 @@
 Images are NHWC. See `Module` for what a layer is, `spec` for descriptions in JSON.
 """
 
-from . import schedules
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .arrays import Array, Backward, Integers, Shape
 from .auxiliary import Auxiliary
 from .building import Initialiser, build, shapes_only
@@ -48,12 +50,15 @@ from .module import Module, zero_grad
 from .optimizers import SGD, Adam, AdamW, Optimizer, RMSProp
 from .options import Kind, Option
 from .parameters import Parameter
-from .planning import Plan, plan
 from .process import keep_freed_memory, single_blas_thread
 from .random import shuffled, uniform
 from .run import EVALUATION, Criterion, Run
 from .spec import layer_kinds, network, networks, normalise
-from .summary import Row, Summary, summarise
+
+if TYPE_CHECKING:
+    from . import schedules
+    from .planning import Plan, plan
+    from .summary import Row, Summary, summarise
 
 __all__ = [
     "ELU",
@@ -132,3 +137,27 @@ __all__ = [
     "uniform",
     "zero_grad",
 ]
+
+# What many programs do without and what takes as long to import as all the rest: imported when it
+# is first asked for.
+_LATER = {
+    "Plan": "planning",
+    "Row": "summary",
+    "Summary": "summary",
+    "plan": "planning",
+    "summarise": "summary",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "schedules":
+        return import_module(".schedules", __name__)
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(f".{_LATER[name]}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import numpy as np
 
 from . import kernels
-from .kernels.simd import object_cache
 from .kernels.simd.machine import machine
 
 
@@ -41,6 +40,9 @@ def _kernels() -> str:
     found = machine()
     if kernels.kernel_set() == "numpy" or found is None:
         return "numpy"
+    # Imported here because it takes 30 ms and is needed once.
+    from .kernels.simd import object_cache
+
     return f"simd {found.name} {object_cache.key(found, checked=False)}"
 
 

@@ -3,7 +3,9 @@
 import subprocess
 import sys
 
+import convnest_core
 import numpy as np
+import pytest
 from convnest_core import fingerprint, keep_freed_memory, single_blas_thread
 from convnest_core.kernels import kernel_set
 
@@ -28,13 +30,54 @@ def test_memory_is_kept_where_the_system_can() -> None:
     assert callable(keep_freed_memory)
 
 
-def test_importing_imports_little_and_starts_nothing() -> None:
-    program = (
-        "import sys, threading, convnest_core; "
-        "assert threading.active_count() == 1; "
-        "print([m for m in ('threadpoolctl', 'argparse', 'difflib', 'scipy') if m in sys.modules])"
+# Modules that take a while to import, and that a program needs at one point or not at all.
+LATER = {
+    "argparse",
+    "convnest_core.planning",
+    "convnest_core.schedules",
+    "convnest_core.summary",
+    "convnest_core.team",
+    "difflib",
+    "email",
+    "importlib.metadata",
+    "llvmlite",
+    "multiprocessing",
+    "numba",
+    "scipy",
+    "socket",
+    "subprocess",
+    "threadpoolctl",
+}
+
+
+def imported(program: str) -> set[str]:
+    """The modules of a fresh process behind `program`."""
+    printed = subprocess.run(
+        [sys.executable, "-c", f"import sys; {program}; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
+    return set(printed.stdout.split())
+
+
+def test_importing_imports_little_and_starts_nothing() -> None:
+    bare = imported("import threading, convnest_core; assert threading.active_count() == 1")
+    assert bare & (LATER - imported("import numpy.typing")) == set()
+
+
+def test_every_public_name_is_there_when_it_is_asked_for() -> None:
+    program = "import convnest_core as c; print([n for n in c.__all__ if not hasattr(c, n)])"
     printed = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert printed.stdout.strip() == "[]"
+    assert dir(convnest_core) == sorted(convnest_core.__all__)
+    with pytest.raises(AttributeError, match="'convnest_core' has no attribute 'nothing'"):
+        convnest_core.nothing  # noqa: B018 # asking is the test
+    from convnest_core import Plan, plan, schedules
+    from convnest_core.planning import Plan as Planned
+
+    assert Plan is Planned
+    assert callable(plan)
+    assert schedules.__name__ == "convnest_core.schedules"
