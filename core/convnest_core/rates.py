@@ -18,7 +18,7 @@ class Rates:
         self, schedule: Mapping[str, Any], *, rate: float, steps_per_epoch: int, epochs: int
     ) -> None:
         steps = steps_per_epoch * epochs
-        self._warmup = round(schedule.get("warmup_epochs", 0) * steps_per_epoch)
+        self._warmup: int = round(schedule.get("warmup_epochs", 0) * steps_per_epoch)
         self._plateau: ReduceOnPlateau | None = None
         self._schedule: Schedule = Constant(rate)
         match schedule["name"]:

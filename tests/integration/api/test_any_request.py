@@ -74,6 +74,9 @@ def messages(kind: Descriptor) -> st.SearchStrategy[Message]:
 
 def _values(field: FieldDescriptor) -> st.SearchStrategy[Any]:
     one: st.SearchStrategy[Any]
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        keys, values = (_values(field.message_type.fields_by_name[n]) for n in ("key", "value"))
+        return st.dictionaries(keys, values, max_size=4)
     if field.message_type is not None:
         one = messages(field.message_type)
     elif field.type == FieldDescriptor.TYPE_BYTES:

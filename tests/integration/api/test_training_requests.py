@@ -43,7 +43,7 @@ def test_every_number_out_of_range_is_named_at_once_and_nothing_is_stored(
         epochs=0,
         batch_size=5000,
         optimizer=jobs_pb2.Optimizer(
-            name="adam", learning_rate=0.0, momentum=1.0, weight_decay=-1.0
+            name="adagrad", learning_rate=0.0, momentum=1.0, weight_decay=-1.0
         ),
         loss="absolute",
         validation_fraction=0.6,
