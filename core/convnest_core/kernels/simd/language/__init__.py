@@ -30,6 +30,7 @@ from .vectors import (
     store,
     store_part,
     total,
+    transpose,
     where_positive,
     zero,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "strip",
     "tile",
     "total",
+    "transpose",
     "where_positive",
     "zero",
 ]

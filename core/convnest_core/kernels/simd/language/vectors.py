@@ -258,7 +258,7 @@ def _operator(symbol: Any, instruction: str) -> None:
     two = _arithmetic(instruction)
 
     @overload(symbol)
-    def choose(x: Any, y: Any) -> Any:
+    def choose(x, y):  # Numba compares its signature with the lambda's, which has no types
         return (lambda x, y: two(x, y)) if x is Vector and y is Vector else None
 
 
@@ -362,3 +362,26 @@ def total(_typing: Any, x: Any) -> Any:
         return b.call(reduce, [start, given[0]], fastmath=("reassoc",))
 
     return types.float32(Vector), emit
+
+
+@intrinsic
+def transpose(_typing: Any, x: Any, i: Any, row: Any, y: Any, j: Any, column: Any) -> Any:
+    """WIDTH vectors of x, `row` apart from i on, to the columns of WIDTH of y's, `column` apart."""
+    if not (accessible(x, element="float32") and accessible(y, element="float32", writable=True)):
+        return None
+    half = WIDTH // 2
+    lanes = [[start + k // 2 + k % 2 * WIDTH for k in range(WIDTH)] for start in (0, half)]
+    first, second = (ir.Constant(ir.VectorType(_I32, WIDTH), order) for order in lanes)
+
+    def emit(context: Any, b: ir.IRBuilder, _s: Any, given: Any) -> ir.Value:
+        x_, i_, row_, y_, j_, column_ = given
+        rows = [emit_load(b, x, x_, b.add(i_, b.mul(row_, row_.type(k)))) for k in range(WIDTH)]
+        # Each pass interleaves vectors half a square apart; log2(WIDTH) of them transpose it.
+        for _ in range(WIDTH.bit_length() - 1):
+            pairs = list(zip(rows[:half], rows[half:], strict=True))
+            rows = [b.shuffle_vector(*pair, order) for pair in pairs for order in (first, second)]
+        for k, value in enumerate(rows):
+            emit_store(b, y, y_, b.add(j_, b.mul(column_, column_.type(k))), value)
+        return context.get_dummy_value()
+
+    return types.void(x, *[types.int64] * 2, y, *[types.int64] * 2), emit
