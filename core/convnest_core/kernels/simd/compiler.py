@@ -7,7 +7,8 @@ annotations say:
 
 It is compiled into a function of one argument, the address of a block of 64-bit words: a place for
 the first violation in a checked build, then for each array its address and length, for each number
-its value. What is kept is plain object code: it is loaded without Numba, and nothing is unpickled.
+its value. What is kept is plain object code of that one symbol, which needs nothing of Numba or
+Python where it is loaded.
 """
 
 from __future__ import annotations
@@ -18,22 +19,27 @@ from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import cfunc, njit
+from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
 
+from convnest_core.errors import CoreError
+
 from .language import memory
 from .language.functions import OPTIONS
-from .machine import Machine
+from .machine import Machine, llvm_target
+from .object_cache import ENTRY
 
-I64 = ir.IntType(64)
+I32, I64 = ir.IntType(32), ir.IntType(64)
+_POINTER = ir.IntType(8).as_pointer()
+#: What object code may call, besides itself: the C library's.
+_KNOWN = {"memcpy", "memmove", "memset", "expf", "logf", "powf", "exp", "log", "pow"}
 
 
 class Compiled(NamedTuple):
-    """A kernel's object code, its symbol, and its parameters' kinds (`FloatsOut`, `int`, …)."""
+    """A kernel's object code, and its parameters' kinds (`FloatsOut`, `int`, …)."""
 
     code: bytes
-    symbol: str
     kinds: tuple[str, ...]
 
 
@@ -48,13 +54,38 @@ def compiled(module: str, name: str, machine: Machine) -> Compiled:
     def entry(block: int) -> None:
         body(*unpacked(block))
 
-    function: Any = cfunc(types.void(types.int64), **OPTIONS)(entry)
-    # Numba's own target has optimised it; here it is only written down for the same CPU.
-    assembly = llvm.parse_assembly(function._library.get_llvm_str())
-    target = llvm.Target.from_default_triple().create_target_machine(
-        cpu=machine.cpu, features=machine.features, opt=3, jit=True, codemodel="jitdefault"
-    )
-    return Compiled(target.emit_object(assembly), function.native_name, kinds)
+    signature: Any = types.void(types.int64)
+    function: Any = njit(signature, **OPTIONS)(entry)
+    result = function.overloads[signature.args]
+    assembly = llvm.parse_assembly(result.library.get_llvm_str())
+    _reduce(assembly, result.fndesc.llvm_func_name, machine)
+    return Compiled(llvm_target(machine).emit_object(assembly), kinds)
+
+
+def _reduce(assembly: Any, inner: str, machine: Machine) -> None:
+    """Make `ENTRY` the one way in and remove what it does not reach: Numba's ways from Python.
+
+    Numba has optimised the rest for the same CPU; it stays as it is.
+    """
+    made = ir.Module()
+    made.triple = assembly.triple
+    parameters = [_POINTER.as_pointer(), _POINTER.as_pointer(), I64]  # Numba's convention
+    callee = ir.Function(made, ir.FunctionType(I32, parameters), inner)
+    entry = ir.Function(made, ir.FunctionType(I32, [I64]), ENTRY)
+    b = ir.IRBuilder(entry.append_basic_block())
+    b.ret(b.call(callee, [b.alloca(_POINTER), b.alloca(_POINTER), entry.args[0]]))
+    assembly.link_in(llvm.parse_assembly(str(made)))
+    for one in (*assembly.functions, *assembly.global_variables):
+        if not one.is_declaration and one.name != ENTRY:
+            one.linkage = "internal"
+    passes = llvm.newpassmanagers.create_new_module_pass_manager()
+    passes.add_global_dead_code_eliminate_pass()
+    passes.add_strip_dead_prototype_pass()
+    options = llvm.create_pipeline_tuning_options()
+    passes.run(assembly, llvm.create_pass_builder(llvm_target(machine), options))
+    for one in (*assembly.functions, *assembly.global_variables):
+        if one.is_declaration and not one.name.startswith("llvm.") and one.name not in _KNOWN:
+            raise CoreError(f"a kernel must not need {one.name}: it runs without Python")
 
 
 def _unpacker(kinds: tuple[str, ...]) -> Any:

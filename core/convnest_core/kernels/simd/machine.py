@@ -1,4 +1,4 @@
-"""The CPU that kernels are generated for: its vector registers decide how they look."""
+"""What kernels are generated for: a CPU, whose vector registers decide how they look."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import importlib.util
 import os
 import platform
 from dataclasses import dataclass
+from typing import Any
+
+#: Whether kernels look at every access; read once, for it changes their types.
+CHECKED = os.environ.get("CONVNEST_KERNEL_CHECKS", "") == "1"
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,9 @@ def machine() -> Machine | None:
 
     `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` overrule what is found, as they do for Numba.
     """
-    if not all(importlib.util.find_spec(name) for name in ("llvmlite", "numba")):
+    if os.name != "posix" or not all(
+        importlib.util.find_spec(name) for name in ("llvmlite", "numba")
+    ):
         return None
     # Imported here because it takes 40 ms and only this set needs it.
     import llvmlite.binding as llvm
@@ -62,3 +68,14 @@ def machine() -> Machine | None:
     if platform.machine().lower() in ("arm64", "aarch64"):
         return Machine(cpu, features, width=4, registers=32)
     return None
+
+
+def llvm_target(machine: Machine) -> Any:  # llvmlite has no types
+    """LLVM's code generator for a machine; object code is made and loaded with the same."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=machine.cpu, features=machine.features, opt=3, jit=True, codemodel="jitdefault"
+    )

@@ -6,7 +6,6 @@ violation, and every access looks: what lies outside reads as zero, is not writt
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic, models, register_model
 
-CHECKED = os.environ.get("CONVNEST_KERNEL_CHECKS", "") == "1"
+from convnest_core.kernels.simd.machine import CHECKED
 
 I64 = ir.IntType(64)
 _ELEMENTS = {
