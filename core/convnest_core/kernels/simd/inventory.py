@@ -1,0 +1,55 @@
+"""Every generated kernel: which there are, and compiling those that the cache does not hold."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from convnest_core.errors import CoreError
+
+from . import __path__ as _here
+from . import native, object_cache
+
+_NEEDS_NUMBA = {"compiler", "language", "sources"}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A kernel was compiled: the `done`-th of `total`."""
+
+    kernel: str
+    done: int
+    total: int
+    seconds: float
+
+
+def all_kernels() -> list[native.Native]:
+    """Every kernel that a front end of this package names, by title. Numba is not imported."""
+    for module in pkgutil.iter_modules(_here):
+        if module.name not in _NEEDS_NUMBA:
+            importlib.import_module(f"{__package__}.{module.name}")
+    return [native.named[title] for title in sorted(native.named)]
+
+
+def compile_missing(told: Callable[[Progress], None] = lambda _progress: None) -> int:
+    """Compile what the cache does not hold; the number of kernels there are.
+
+    Raises CoreError where one cannot be compiled, or not be kept.
+    """
+    kernels = all_kernels()
+    missing = [kernel for kernel in kernels if not kernel.is_cached]
+    if missing and (problem := object_cache.problem()):
+        raise CoreError(f"no kernels can be kept: {problem}")
+    for done, kernel in enumerate(missing, 1):
+        begun = time.perf_counter()
+        try:
+            kernel.load()
+        except Exception as error:  # of Numba or LLVM, which raise all kinds
+            raise CoreError(f"{kernel.title} cannot be compiled: {error}") from error
+        if not kernel.is_cached:
+            raise CoreError(f"{kernel.title} cannot be kept in {object_cache.folder()}")
+        told(Progress(kernel.title, done, len(missing), time.perf_counter() - begun))
+    return len(kernels)
