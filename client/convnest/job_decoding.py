@@ -56,6 +56,7 @@ def train_spec(message: jobs_pb2.TrainSpec) -> TrainSpec:
         loss=message.loss or None,
         label_smoothing=message.label_smoothing if message.HasField("label_smoothing") else None,
         class_weights=dict(message.class_weights) or None,
+        augment=[_settings(step) or "" for step in message.augment] or None,
         validation_fraction=(
             message.validation_fraction if message.HasField("validation_fraction") else None
         ),

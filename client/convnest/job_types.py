@@ -45,6 +45,8 @@ class TrainSpec:
     a list of layers. `optimizer` and `schedule` are names (`"adam"`, `"cosine"`) or names with
     settings (`{"name": "cosine", "warmup_epochs": 2}`); `learning_rate`, `momentum` and
     `weight_decay` are short for the optimizer's settings. `class_weights` are by class name.
+    `augment` lists how training images are varied, in order: names (`"flip"`), or names with
+    settings (`{"name": "crop", "padding": 4}`).
     """
 
     dataset: str
@@ -60,6 +62,7 @@ class TrainSpec:
     loss: str | None = None
     label_smoothing: float | None = None
     class_weights: Mapping[str, float] | None = None
+    augment: Sequence[str | Mapping[str, object]] | None = None
     validation_fraction: float | None = None
     seed: int | None = None
     checkpoint_interval_s: float | None = None

@@ -49,6 +49,15 @@ def train_spec_to_proto(spec: TrainSpec) -> jobs_pb2.TrainSpec:
         for name, weight in spec.class_weights.items():
             # YAML reads a class called 7 as a number.
             message.class_weights[str(name)] = _real(f"class_weights.{name}", weight)
+    if spec.augment is not None:
+        if not isinstance(spec.augment, list | tuple):
+            raise InvalidArgument.of("augment", f"must be a list, got {spec.augment!r}")
+        for place, step in enumerate(spec.augment):
+            if step is None:
+                raise InvalidArgument.of(
+                    f"augment.{place}", "must be a name or a mapping, got None"
+                )
+            _set_settings(f"augment.{place}", message.augment.add(), step)
     try:
         message.network.CopyFrom(struct_from_mapping(_network(spec)))
     except (TypeError, ValueError) as error:

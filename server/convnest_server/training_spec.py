@@ -16,6 +16,7 @@ from convnest_core import (
     recipe,
     summarise,
 )
+from convnest_core.augmentation import AUGMENTATIONS
 from convnest_core.suggestions import suggestion
 from convnest_store.catalog import DatasetRecord
 from convnest_store.errors import InvalidInput
@@ -27,6 +28,7 @@ from google.protobuf.struct_pb2 import Struct
 from convnest_server.errors import InvalidRequest, Violation
 
 _HEAVIEST_CLASS = 1000.0
+_MOST_AUGMENTATIONS = 16
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def _fields(message: jobs_pb2.TrainSpec, check: _Checker) -> dict[str, Any]:
         "optimizer": check.complete("spec.optimizer", recipe.OPTIMIZERS, message.optimizer, "sgd"),
         "schedule": check.complete("spec.schedule", recipe.SCHEDULES, message.schedule, "constant"),
         **_loss(message, check),
+        "augment": _augment(message, check),
         "validation_fraction": check.number(
             "spec.validation_fraction", given("validation_fraction", 0.15), 0.01, 0.5
         ),
@@ -137,6 +140,20 @@ def _loss(message: jobs_pb2.TrainSpec, check: _Checker) -> dict[str, Any]:
     for name, weight in weights.items():
         check.number(f"spec.class_weights.{name[:80]}", weight, 0, _HEAVIEST_CLASS)
     return {"loss": loss, **full, "class_weights": weights}
+
+
+def _augment(message: jobs_pb2.TrainSpec, check: _Checker) -> list[dict[str, Any]]:
+    steps = list(message.augment)
+    if len(steps) > _MOST_AUGMENTATIONS:
+        check.add("spec.augment", f"may have {_MOST_AUGMENTATIONS} steps, got {len(steps)}")
+        return []
+    full = [
+        check.complete(f"spec.augment.{place}", AUGMENTATIONS, step, "")
+        for place, step in enumerate(steps)
+    ]
+    if [step.get("name") for step in full].count("mixup") > 1:
+        check.add("spec.augment", "may have mixup once")
+    return full
 
 
 def _class_weights(spec: dict[str, Any], dataset: DatasetRecord, check: _Checker) -> None:

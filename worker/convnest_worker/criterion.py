@@ -8,7 +8,7 @@ import numpy.typing as npt
 from convnest_core import softmax_cross_entropy, squared_loss
 
 Logits: TypeAlias = npt.NDArray[np.float32]
-Labels: TypeAlias = npt.NDArray[np.int64]
+Labels: TypeAlias = npt.NDArray[Any]  # classes [N], or distributions over them [N, classes]
 #: A batch's mean loss, and its gradient with respect to the logits.
 Criterion: TypeAlias = Callable[[Logits, Labels], tuple[float, Logits]]
 
@@ -22,7 +22,7 @@ def training_criterion(spec: Mapping[str, Any], classes: Sequence[str]) -> Crite
     weights = np.array([named.get(name, 1.0) for name in classes], np.float32) if named else None
 
     def cross_entropy(logits: Logits, labels: Labels) -> tuple[float, Logits]:
-        if weights is not None and not weights[labels].any():
+        if weights is not None and labels.ndim == 1 and not weights[labels].any():
             return 0.0, np.zeros_like(logits)  # nothing in this batch counts
         loss, dlogits = softmax_cross_entropy(
             logits, labels, smoothing=smoothing, class_weights=weights
@@ -39,7 +39,9 @@ def evaluation_criterion(spec: Mapping[str, Any]) -> Criterion:
 
 def _squared(logits: Logits, labels: Labels) -> tuple[float, Logits]:
     """The course's sum of squares against one-hot targets, per image: steps then suit any batch."""
-    target = np.zeros_like(logits)
-    target[np.arange(len(labels)), labels] = 1
+    target = labels
+    if labels.ndim == 1:
+        target = np.zeros_like(logits)
+        target[np.arange(len(labels)), labels] = 1
     loss, gradient = squared_loss(logits, target)
     return loss / len(labels), gradient / np.float32(len(labels))

@@ -20,6 +20,7 @@ from convnest_store.datasets import Dataset
 from convnest_store.registry import Preprocessing
 
 from convnest_worker.criterion import evaluation_criterion, training_criterion
+from convnest_worker.inputs import TrainingInputs
 from convnest_worker.preprocess import Normalisation, measure
 
 Arrays = dict[str, npt.NDArray[Any]]  # parameters, buffers and optimizer state by name
@@ -96,6 +97,7 @@ class _Training:
         )
         self.preprocessing = measure(data.images[self._rows], data.shape)
         self._normalisation = Normalisation.of(self.preprocessing)
+        self._inputs = TrainingInputs(data, spec, self.preprocessing, rows=self._rows)
         self._module = network(spec["network"], classes=len(data.classes))
         shape = (data.shape.height, data.shape.width, data.shape.channels)
         build(self._module, shape, seed=self._seed)
@@ -165,18 +167,18 @@ class _Training:
 
     def _step(self, rows: npt.NDArray[np.int64]) -> None:
         labels = self._data.labels[rows]
-        x = self._normalisation.pixels(self._data.images[rows])
+        x, targets = self._inputs.batch(rows, epoch=self._state.epoch)
         run = Run(
             training=True,
             seed=self._seed,
             epoch=self._state.epoch,
             samples=rows,
             input_gradient=False,
-            criterion=lambda logits: self._loss(logits, labels),  # of auxiliary heads
+            criterion=lambda logits: self._loss(logits, targets),  # of auxiliary heads
         )
         zero_grad(self._module)
         logits, backward = self._module.forward(x, run)
-        loss, dlogits = self._loss(logits, labels)
+        loss, dlogits = self._loss(logits, targets)
         self._check_loss(loss)
         backward(dlogits)
         self._optimizer.learning_rate = self._rates(self._position())

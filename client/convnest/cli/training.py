@@ -58,6 +58,13 @@ def train(
         ),
     ] = None,
     loss: Annotated[str | None, typer.Option(help="cross_entropy (default) or squared.")] = None,
+    augment: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Vary training images: crop, flip, resized_crop, rotate, jitter, lighting, cutout "
+            "or mixup, with their defaults; repeatable. Settings go into a job file."
+        ),
+    ] = None,
     label_smoothing: Annotated[
         float | None, typer.Option(help="Share of each label spread over all classes; 0.")
     ] = None,
@@ -93,6 +100,7 @@ def train(
         "weight_decay": weight_decay,
         "loss": loss,
         "label_smoothing": label_smoothing,
+        "augment": augment,
         "validation_fraction": validation,
         "seed": seed,
         "checkpoint_interval_s": checkpoint_interval,

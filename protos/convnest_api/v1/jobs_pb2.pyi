@@ -260,6 +260,91 @@ class Schedule(google.protobuf.message.Message):
 Global___Schedule: typing_extensions.TypeAlias = Schedule
 
 @typing.final
+class Augmentation(google.protobuf.message.Message):
+    """One way in which training images are varied. Each has some of these settings; others are refused."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    PADDING_FIELD_NUMBER: builtins.int
+    PROBABILITY_FIELD_NUMBER: builtins.int
+    LEAST_AREA_FIELD_NUMBER: builtins.int
+    MOST_STRETCH_FIELD_NUMBER: builtins.int
+    DEGREES_FIELD_NUMBER: builtins.int
+    BRIGHTNESS_FIELD_NUMBER: builtins.int
+    CONTRAST_FIELD_NUMBER: builtins.int
+    SATURATION_FIELD_NUMBER: builtins.int
+    DEVIATION_FIELD_NUMBER: builtins.int
+    SIZE_FIELD_NUMBER: builtins.int
+    ALPHA_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """"crop", "flip", "resized_crop", "rotate", "jitter", "lighting", "cutout" or "mixup"."""
+    padding: builtins.int
+    """"crop": pixels of black on every side before an image of the old size is cut out, 1 to 64. Default 4."""
+    probability: builtins.float
+    """"flip": share of the images that are mirrored, 0 to 1. Default 0.5."""
+    least_area: builtins.float
+    """"resized_crop": the smallest part's share of the image, in (0, 1]. Default 0.35."""
+    most_stretch: builtins.float
+    """"resized_crop": the largest change of the aspect ratio, 1 to 4. Default 4/3."""
+    degrees: builtins.float
+    """"rotate": turned by at most so many degrees, 0 to 180. Default 10."""
+    brightness: builtins.float
+    """"jitter": brightness changes by at most this share, 0 to 1. Default 0.2."""
+    contrast: builtins.float
+    """"jitter": contrast changes by at most this share, 0 to 1. Default 0.2."""
+    saturation: builtins.float
+    """"jitter": saturation changes by at most this share, 0 to 1. Default 0.2."""
+    deviation: builtins.float
+    """"lighting": deviation of the shift along the colours' principal axes, 0 to 1. Default 0.1."""
+    size: builtins.int
+    """"cutout": pixels along the side of the square, 1 to 1024. Default 8."""
+    alpha: builtins.float
+    """"mixup": of the Beta distribution of shares, > 0. Default 0.2."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        padding: builtins.int | None = ...,
+        probability: builtins.float | None = ...,
+        least_area: builtins.float | None = ...,
+        most_stretch: builtins.float | None = ...,
+        degrees: builtins.float | None = ...,
+        brightness: builtins.float | None = ...,
+        contrast: builtins.float | None = ...,
+        saturation: builtins.float | None = ...,
+        deviation: builtins.float | None = ...,
+        size: builtins.int | None = ...,
+        alpha: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_alpha", b"_alpha", "_brightness", b"_brightness", "_contrast", b"_contrast", "_degrees", b"_degrees", "_deviation", b"_deviation", "_least_area", b"_least_area", "_most_stretch", b"_most_stretch", "_padding", b"_padding", "_probability", b"_probability", "_saturation", b"_saturation", "_size", b"_size", "alpha", b"alpha", "brightness", b"brightness", "contrast", b"contrast", "degrees", b"degrees", "deviation", b"deviation", "least_area", b"least_area", "most_stretch", b"most_stretch", "padding", b"padding", "probability", b"probability", "saturation", b"saturation", "size", b"size"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_alpha", b"_alpha", "_brightness", b"_brightness", "_contrast", b"_contrast", "_degrees", b"_degrees", "_deviation", b"_deviation", "_least_area", b"_least_area", "_most_stretch", b"_most_stretch", "_padding", b"_padding", "_probability", b"_probability", "_saturation", b"_saturation", "_size", b"_size", "alpha", b"alpha", "brightness", b"brightness", "contrast", b"contrast", "degrees", b"degrees", "deviation", b"deviation", "least_area", b"least_area", "most_stretch", b"most_stretch", "name", b"name", "padding", b"padding", "probability", b"probability", "saturation", b"saturation", "size", b"size"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_alpha", b"_alpha"]) -> typing.Literal["alpha"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_brightness", b"_brightness"]) -> typing.Literal["brightness"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_contrast", b"_contrast"]) -> typing.Literal["contrast"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_degrees", b"_degrees"]) -> typing.Literal["degrees"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_deviation", b"_deviation"]) -> typing.Literal["deviation"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_least_area", b"_least_area"]) -> typing.Literal["least_area"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_most_stretch", b"_most_stretch"]) -> typing.Literal["most_stretch"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_padding", b"_padding"]) -> typing.Literal["padding"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_probability", b"_probability"]) -> typing.Literal["probability"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_saturation", b"_saturation"]) -> typing.Literal["saturation"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_size", b"_size"]) -> typing.Literal["size"] | None: ...
+
+Global___Augmentation: typing_extensions.TypeAlias = Augmentation
+
+@typing.final
 class TrainSpec(google.protobuf.message.Message):
     """Everything that decides a training job's outcome."""
 
@@ -294,6 +379,7 @@ class TrainSpec(google.protobuf.message.Message):
     SCHEDULE_FIELD_NUMBER: builtins.int
     LABEL_SMOOTHING_FIELD_NUMBER: builtins.int
     CLASS_WEIGHTS_FIELD_NUMBER: builtins.int
+    AUGMENT_FIELD_NUMBER: builtins.int
     dataset: builtins.str
     """Name of the dataset to train on."""
     model: builtins.str
@@ -328,6 +414,10 @@ class TrainSpec(google.protobuf.message.Message):
     def class_weights(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.float]:
         """"cross_entropy": how much each class counts, by name, 0 to 1000; classes left out count 1."""
 
+    @property
+    def augment(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Augmentation]:
+        """How training images are varied, in order, at most 16 ways. Default: not at all."""
+
     def __init__(
         self,
         *,
@@ -344,9 +434,10 @@ class TrainSpec(google.protobuf.message.Message):
         schedule: Global___Schedule | None = ...,
         label_smoothing: builtins.float | None = ...,
         class_weights: collections.abc.Mapping[builtins.str, builtins.float] | None = ...,
+        augment: collections.abc.Iterable[Global___Augmentation] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_batch_size", b"_batch_size", "_checkpoint_interval_s", b"_checkpoint_interval_s", "_epochs", b"_epochs", "_label_smoothing", b"_label_smoothing", "_seed", b"_seed", "_validation_fraction", b"_validation_fraction", "batch_size", b"batch_size", "checkpoint_interval_s", b"checkpoint_interval_s", "epochs", b"epochs", "label_smoothing", b"label_smoothing", "network", b"network", "optimizer", b"optimizer", "schedule", b"schedule", "seed", b"seed", "validation_fraction", b"validation_fraction"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_batch_size", b"_batch_size", "_checkpoint_interval_s", b"_checkpoint_interval_s", "_epochs", b"_epochs", "_label_smoothing", b"_label_smoothing", "_seed", b"_seed", "_validation_fraction", b"_validation_fraction", "batch_size", b"batch_size", "checkpoint_interval_s", b"checkpoint_interval_s", "class_weights", b"class_weights", "dataset", b"dataset", "epochs", b"epochs", "label_smoothing", b"label_smoothing", "loss", b"loss", "model", b"model", "network", b"network", "optimizer", b"optimizer", "schedule", b"schedule", "seed", b"seed", "validation_fraction", b"validation_fraction"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_batch_size", b"_batch_size", "_checkpoint_interval_s", b"_checkpoint_interval_s", "_epochs", b"_epochs", "_label_smoothing", b"_label_smoothing", "_seed", b"_seed", "_validation_fraction", b"_validation_fraction", "augment", b"augment", "batch_size", b"batch_size", "checkpoint_interval_s", b"checkpoint_interval_s", "class_weights", b"class_weights", "dataset", b"dataset", "epochs", b"epochs", "label_smoothing", b"label_smoothing", "loss", b"loss", "model", b"model", "network", b"network", "optimizer", b"optimizer", "schedule", b"schedule", "seed", b"seed", "validation_fraction", b"validation_fraction"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_batch_size", b"_batch_size"]) -> typing.Literal["batch_size"] | None: ...
     @typing.overload

@@ -91,6 +91,7 @@ def test_every_flag_of_training_reaches_the_server(world: FakeConvNest, run: Run
         *("--epochs", 5, "--batch-size", 32, "--learning-rate", "1e-2", "--momentum", 0.5),
         *("--optimizer", "sgd", "--optimizer", "nesterov=true"),
         *("--schedule", "cosine", "--schedule", "warmup_epochs=1.5", "--label-smoothing", 0.1),
+        *("--augment", "crop", "--augment", "flip"),
         *("--weight-decay", 0, "--loss", "squared", "--validation", 0.2, "--seed", 9),
         *("--checkpoint-interval", 5, "--priority", -3),
     )
@@ -108,6 +109,7 @@ def test_every_flag_of_training_reaches_the_server(world: FakeConvNest, run: Run
         schedule=jobs_pb2.Schedule(name="cosine", warmup_epochs=1.5),
         loss="squared",
         label_smoothing=0.1,
+        augment=[jobs_pb2.Augmentation(name="crop"), jobs_pb2.Augmentation(name="flip")],
         validation_fraction=0.2,
         seed=9,
         checkpoint_interval_s=5,

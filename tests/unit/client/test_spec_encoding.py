@@ -34,6 +34,7 @@ def test_a_full_spec_survives_the_round_trip() -> None:
         loss="cross_entropy",
         label_smoothing=0.1,
         class_weights={"seven": 2.0},
+        augment=["flip", {"name": "crop", "padding": 2}],
         validation_fraction=0.15,
         seed=2**63,
         checkpoint_interval_s=30.0,
@@ -95,6 +96,12 @@ def test_a_value_of_the_wrong_type_is_named(field: str, value: object, expected:
         ({"optimizer": {"beta1": "x"}}, "optimizer.beta1: must be a number, got 'x'"),
         ({"optimizer": {"nesterov": 1}}, "optimizer.nesterov: must be true or false, got 1"),
         ({"schedule": {"patience": 1.5}}, "schedule.patience: must be a whole number ≥ 0, got 1.5"),
+        ({"augment": "flip"}, "augment: must be a list, got 'flip'"),
+        ({"augment": [None]}, "augment.0: must be a name or a mapping, got None"),
+        (
+            {"augment": ["flip", {"size": 1.5}]},
+            "augment.1.size: must be a whole number ≥ 0, got 1.5",
+        ),
         ({"class_weights": {"a": "b"}}, "class_weights.a: must be a number, got 'b'"),
         (
             {"learning_rate": 0.1, "optimizer": {"learning_rate": 0.1}},

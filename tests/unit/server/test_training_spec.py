@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from convnest_api.v1 import jobs_pb2
+from convnest_core.augmentation import AUGMENTATIONS
 from convnest_server import convert
 from convnest_server.errors import InvalidRequest
 from convnest_server.training_spec import CheckedSpec, check_train_spec
@@ -94,6 +95,10 @@ def test_a_recipe_is_filled_in_for_its_optimizer_and_schedule(digits: DatasetRec
         schedule=jobs_pb2.Schedule(name="plateau", patience=0),
         label_smoothing=0.1,
         class_weights={"7": 2.0},
+        augment=[
+            jobs_pb2.Augmentation(name="flip"),
+            jobs_pb2.Augmentation(name="crop", padding=2),
+        ],
     )
     checked = check(message, digits).spec
     assert checked["optimizer"] == {
@@ -112,6 +117,10 @@ def test_a_recipe_is_filled_in_for_its_optimizer_and_schedule(digits: DatasetRec
         "threshold": 1e-3,
         "least_rate": 0.0,
     }
+    assert checked["augment"] == [
+        {"name": "flip", "probability": 0.5},
+        {"name": "crop", "padding": 2},
+    ]
     assert (checked["label_smoothing"], checked["class_weights"]) == (0.1, {"7": 2.0})
     stored = json.loads(json.dumps(checked, allow_nan=False))
     assert check(convert.train_spec(stored), digits).spec == checked
@@ -124,6 +133,11 @@ def test_all_that_is_wrong_with_a_recipe_is_told_at_once(digits: DatasetRecord) 
         loss="squared",
         label_smoothing=0.1,
         class_weights={"77": 2.0, "3": -1.0},
+        augment=[
+            jobs_pb2.Augmentation(name="flap"),
+            jobs_pb2.Augmentation(name="crop", padding=0),
+            jobs_pb2.Augmentation(degrees=3),
+        ],
     )
     found = refused(message, digits)
     assert found == {
@@ -135,6 +149,10 @@ def test_all_that_is_wrong_with_a_recipe_is_told_at_once(digits: DatasetRecord) 
         "spec.schedule.warmup_epochs": "must be ≥ 0 and ≤ 1000, got -1.0",
         "spec.label_smoothing": "is no setting of squared, which has none",
         "spec.class_weights": "digits has no class '77'; did you mean '7'?",
+        "spec.augment.0.name": f"must be one of {', '.join(AUGMENTATIONS)}, "
+        "got 'flap'; did you mean 'flip'?",
+        "spec.augment.1.padding": "must be ≥ 1 and ≤ 64, got 0",
+        "spec.augment.2.name": f"must be one of {', '.join(AUGMENTATIONS)}, got ''",
         "spec.class_weights.3": "must be ≥ 0 and ≤ 1000.0, got -1.0",
     }
 

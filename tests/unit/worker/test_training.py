@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from convnest_core.augmentation import AUGMENTATIONS
 from convnest_core.recipe import OPTIMIZERS, SCHEDULES, complete
 from convnest_store.datasets import Dataset
 from convnest_worker.channel import Stopped
@@ -149,6 +150,7 @@ def test_every_recipe_goes_on_to_the_same_bits(
         "schedule": complete(SCHEDULES, schedule, default="")[0],
         "label_smoothing": 0.1,
         "class_weights": {data.classes[0]: 2.0},
+        "augment": [complete(AUGMENTATIONS, {"name": n}, default="")[0] for n in ("crop", "mixup")],
     }
     whole = train(recipe_spec, data, state=None, control=Stopping())
     parts = interrupted(recipe_spec, data, [1, 5, 6], tmp_path / "checkpoint")
