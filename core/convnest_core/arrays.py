@@ -19,6 +19,8 @@ Pair: TypeAlias = tuple[int, int]
 
 # Maps dL/dy to dL/dx and adds dL/dw to the gradients of the parameters that took part.
 Backward: TypeAlias = Callable[[Array], Array]
+# The same for a function of two arrays.
+BackwardOfTwo: TypeAlias = Callable[[Array], tuple[Array, Array]]
 
 
 def unread(x: Array) -> Array:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .arrays import Array, Backward, DType, Shape, shown, unread
+from . import kernels
+from .arrays import Array, Backward, BackwardOfTwo, DType, Shape, shown, unread
 from .building import Initialiser
 from .errors import ShapeError, SpecError
-from .module import Module
+from .layers.activation import ReLU
+from .module import Forward, Module
 from .run import Run
 
 
@@ -35,24 +37,21 @@ class Sequential(Module):
         return x
 
     def forward(self, x: Array, run: Run) -> tuple[Array, Backward]:
-        steps: list[Backward] = []
-        skipped = None
-        for child in self._children.values():
-            trains = run.input_gradient or _trains(child)
-            if not trains and skipped is None:
-                skipped = unread(x)
-            x, step = child.forward(x, run)
-            if trains:
-                steps.append(step)
-                run = run.with_input_gradient()
+        y, backward, _ = _through(list(self._children.values()), x, run)
+        return y, backward
 
-        def backward(dy: Array) -> Array:
-            for step in reversed(steps):
-                dy = step(dy)
-            # Nobody reads the input's gradient then, and what it takes is not computed.
-            return dy if skipped is None else skipped
+    def forward_onto(self, x: Array, residual: Array, run: Run) -> tuple[Array, BackwardOfTwo]:
+        if not self._children:
+            return super().forward_onto(x, residual, run)
+        *before, last = self._children.values()
+        x, first, run = _through(before, x, run)
+        y, step = last.forward_onto(x, residual, run)
 
-        return x, backward
+        def backward(dy: Array) -> tuple[Array, Array]:
+            dx, gradient = step(dy)
+            return first(dx), gradient
+
+        return y, backward
 
 
 class Sum(Module):
@@ -83,6 +82,23 @@ class Sum(Module):
             _added([y for y, _ in passes]),
             lambda dy: _added([backward(dy) for backward in backwards]),
         )
+
+    def forward_with(self, following: Module) -> Forward | None:
+        several = len(self._children) > 1
+        return self._forward_rectified if several and type(following) is ReLU else None
+
+    def _forward_rectified(self, x: Array, run: Run) -> tuple[Array, Backward]:
+        """relu(sum): the first branch adds the others to its own result as it writes it."""
+        first, *others = self._children.values()
+        passes = [branch.forward(x, run) for branch in others]
+        y, step = first.forward_onto(x, _added([y for y, _ in passes]), run)
+        backwards = [backward for _, backward in passes]
+
+        def backward(dy: Array) -> Array:
+            dx, gradient = step(dy)
+            return _added([dx, *(backward(gradient) for backward in backwards)])
+
+        return y, backward
 
 
 class Concat(Module):
@@ -118,6 +134,38 @@ class Concat(Module):
         return np.concatenate([y for y, _ in passes], axis=-1), backward
 
 
+def _through(modules: list[Module], x: Array, run: Run) -> tuple[Array, Backward, Run]:
+    """The modules one after the other; and the run for a module behind them.
+
+    In training, two that `forward_with` makes one are one step.
+    """
+    steps: list[Backward] = []
+    skipped = None
+    waiting = modules[::-1]
+    while waiting:
+        taken = [waiting.pop()]
+        forward: Forward = taken[0].forward
+        together = taken[0].forward_with(waiting[-1]) if run.training and waiting else None
+        if together is not None:
+            taken.append(waiting.pop())
+            forward = together
+        trains = run.input_gradient or any(map(_trains, taken))
+        if not trains and skipped is None:
+            skipped = unread(x)
+        x, step = forward(x, run)
+        if trains:
+            steps.append(step)
+            run = run.with_input_gradient()
+
+    def backward(dy: Array) -> Array:
+        for step in reversed(steps):
+            dy = step(dy)
+        # Nobody reads the input's gradient then, and what it takes is not computed.
+        return dy if skipped is None else skipped
+
+    return x, backward, run
+
+
 def _trains(module: Module) -> bool:
     return any(not parameter.frozen for parameter in module.parameters().values())
 
@@ -125,7 +173,7 @@ def _trains(module: Module) -> bool:
 def _added(arrays: list[Array]) -> Array:
     if len(arrays) == 1:
         return arrays[0]
-    total = arrays[0] + arrays[1]
+    total = kernels.add(arrays[0], arrays[1])
     for array in arrays[2:]:
         total += array
     return total

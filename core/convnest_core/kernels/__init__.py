@@ -6,16 +6,22 @@ convolution weights (kernel height, kernel width, channels in a group, channels 
 writes to its arguments, and results are fresh arrays; scratch memory belongs to the thread.
 """
 
+from .affine import Affine
 from .choice import kernel_set, use_kernels
 from .interface import (
     Gradients,
+    add,
     average_pool,
     average_pool_backward,
+    channel_moments,
     convolve,
     convolve_backward,
     max_pool,
     max_pool_backward,
     max_pool_places,
+    normalise,
+    normalise_backward,
+    normalise_sums,
     relu,
     relu_backward,
     response_norm,
@@ -24,9 +30,12 @@ from .interface import (
 from .plain import column_sums, erf, normal_cdf, per_channel
 
 __all__ = [
+    "Affine",
     "Gradients",
+    "add",
     "average_pool",
     "average_pool_backward",
+    "channel_moments",
     "column_sums",
     "convolve",
     "convolve_backward",
@@ -36,6 +45,9 @@ __all__ = [
     "max_pool_backward",
     "max_pool_places",
     "normal_cdf",
+    "normalise",
+    "normalise_backward",
+    "normalise_sums",
     "per_channel",
     "relu",
     "relu_backward",

@@ -6,10 +6,12 @@ import importlib
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from convnest_core.arrays import Array, Pair
 
 from . import plain
+from .affine import Affine
 from .choice import kernel_set
 
 
@@ -138,6 +140,45 @@ def average_pool_backward(
     return dx
 
 
+def channel_moments(x: Array) -> npt.NDArray[np.float64]:
+    """Σx and Σx² over all axes but the last: [2, C].
+
+    They add up over parts of a batch, and Σx² - (Σx)²/n keeps the digits that x has.
+    """
+    sums: npt.NDArray[np.float64] = _set(x).channel_moments(x)
+    return sums
+
+
+def normalise(
+    x: Array, by: Affine, *, residual: Array | None = None, rectify: bool = False
+) -> Array:
+    """y = x · scale + shift (+ residual), and max(y, 0) of it where `rectify`."""
+    y: Array = _set(x).normalise(x, by, residual=residual, rectify=rectify)
+    return y
+
+
+def normalise_sums(
+    dy: Array, x: Array, mean: Array, *, rectified: Affine | None = None
+) -> npt.NDArray[np.float64]:
+    """Σ g and Σ g · (x - mean) over all axes but the last: [2, C].
+
+    g is dy, or behind ReLU dy where x · scale + shift of `rectified` is positive, else zero.
+    """
+    sums: npt.NDArray[np.float64] = _set(x).normalise_sums(dy, x, mean, rectified=rectified)
+    return sums
+
+
+def normalise_backward(
+    dy: Array, x: Array, *, by: Affine, slope: Affine | None, rectified: bool
+) -> Array:
+    """dx = g · by.scale (+ x · slope.scale + slope.shift).
+
+    g is dy, or where `rectified` what `normalise_sums` takes behind relu(x · scale + shift).
+    """
+    dx: Array = _set(x).normalise_backward(dy, x, by=by, slope=slope, rectified=rectified)
+    return dx
+
+
 def relu(x: Array) -> Array:
     """max(x, 0), value by value, for x [N, ...]."""
     y: Array = _set(x).relu(x)
@@ -148,6 +189,12 @@ def relu_backward(y: Array, dy: Array) -> Array:
     """dy where y = relu(x) is positive, else zero."""
     dx: Array = _set(dy).relu_backward(y, dy)
     return dx
+
+
+def add(x: Array, y: Array, *, rectify: bool = False) -> Array:
+    """x + y, and max(x + y, 0) where `rectify`."""
+    total: Array = _set(x).add(x, y, rectify=rectify)
+    return total
 
 
 def response_norm(x: Array, *, size: int, alpha: float, beta: float, k: float) -> Array:

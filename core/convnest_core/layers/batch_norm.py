@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import NamedTuple
+
 import numpy as np
 
-from convnest_core.arrays import Array, Backward, DType, Shape
+from convnest_core import kernels
+from convnest_core.arrays import Array, Backward, BackwardOfTwo, DType, Shape
 from convnest_core.building import Initialiser
 from convnest_core.checks import number
-from convnest_core.kernels import column_sums, per_channel
-from convnest_core.module import Module
+from convnest_core.kernels import Affine
+from convnest_core.module import Forward, Module
 from convnest_core.parameters import Parameter
 from convnest_core.run import Run
+
+from .activation import ReLU
+
+
+class _Normal(NamedTuple):
+    """What one pass normalised by, [C] each, and over how many values it was taken.
+
+    Running statistics were not taken over the pass at all: None.
+    """
+
+    mean: Array
+    inverse: Array  # 1 / √(σ² + ε)
+    by: Affine  # γ/σ, and β - μ · γ/σ
+    values: int | None
 
 
 class BatchNorm(Module):
@@ -49,50 +67,63 @@ class BatchNorm(Module):
         return self._buffers
 
     def forward(self, x: Array, run: Run) -> tuple[Array, Backward]:
+        return self._forward(x, run, rectify=False)
+
+    def forward_with(self, following: Module) -> Forward | None:
+        return partial(self._forward, rectify=True) if type(following) is ReLU else None
+
+    def forward_onto(self, x: Array, residual: Array, run: Run) -> tuple[Array, BackwardOfTwo]:
         self.expect(x)
-        return self._by_batch(x, run) if run.training and not self.frozen else self._by_running(x)
+        normal = self._normal(x, run)
+        y = kernels.normalise(x, normal.by, residual=residual, rectify=True)
 
-    def _by_batch(self, x: Array, run: Run) -> tuple[Array, Backward]:
-        scale, shift = self._parameters["weight"], self._parameters["bias"]
-        count = run.batch_of(x) * (x[0].size // x.shape[-1])
-        mean = run.all_sum(column_sums(x)) / count
-        centred = x - per_channel(mean, x)
-        variance = run.all_sum(column_sums(centred * centred)) / count
-        self._remember(mean, variance * (count / max(count - 1, 1)))
-        inverse = 1.0 / np.sqrt(variance + self.epsilon)
-        normal = np.multiply(centred, per_channel(inverse, x), out=centred)
-        y = normal * per_channel(scale.value, x)
-        y += per_channel(shift.value, x)
-
-        def backward(dy: Array) -> Array:
-            # dx = γ/σ · (dy - mean(dy) - x̂ · mean(dy · x̂)), means over the batch.
-            sums = np.stack([column_sums(dy), column_sums(dy * normal)])
-            shift.grad += sums[0]
-            scale.grad += sums[1]
-            dshift, dscale = run.all_sum(sums)
-            dx = normal * per_channel(dscale / -count, x)
-            dx += dy
-            dx -= per_channel(dshift / count, x)
-            dx *= per_channel(scale.value * inverse, x)
-            return dx
+        def backward(dy: Array) -> tuple[Array, Array]:
+            gradient = kernels.relu_backward(y, dy)
+            return self._backward(gradient, x, normal, run, rectified=False), gradient
 
         return y, backward
 
-    def _by_running(self, x: Array) -> tuple[Array, Backward]:
-        scale, shift = self._parameters["weight"], self._parameters["bias"]
-        mean, variance = self._buffers["running_mean"], self._buffers["running_var"]
+    def _forward(self, x: Array, run: Run, *, rectify: bool) -> tuple[Array, Backward]:
+        self.expect(x)
+        normal = self._normal(x, run)
+        y = kernels.normalise(x, normal.by, rectify=rectify)
+        return y, lambda dy: self._backward(dy, x, normal, run, rectified=rectify)
+
+    def _normal(self, x: Array, run: Run) -> _Normal:
+        if run.training and not self.frozen:
+            values = run.batch_of(x) * (x[0].size // x.shape[-1])
+            mean, square = run.all_sum(kernels.channel_moments(x)) / values
+            variance = np.maximum(square - mean * mean, 0.0)  # rounding may take it below zero
+            self._remember(mean, variance * (values / max(values - 1, 1)))
+        else:
+            values = None
+            mean, variance = self._buffers["running_mean"], self._buffers["running_var"]
         inverse = 1.0 / np.sqrt(variance + self.epsilon)
-        factor = per_channel(scale.value * inverse, x)
-        y = x * factor
-        y += per_channel(shift.value - mean * scale.value * inverse, x)
+        scale = self._parameters["weight"].value * inverse
+        shift = self._parameters["bias"].value - mean * scale
+        by = Affine(scale.astype(x.dtype), shift.astype(x.dtype))
+        return _Normal(mean, inverse, by, values)
 
-        def backward(dy: Array) -> Array:
-            shift.grad += column_sums(dy)
-            normal = (x - per_channel(mean, x)) * per_channel(inverse, x)
-            scale.grad += column_sums(dy * normal)
-            return dy * factor
+    def _backward(
+        self, dy: Array, x: Array, normal: _Normal, run: Run, *, rectified: bool
+    ) -> Array:
+        """dx = γ/σ · (g - mean(g) - x̂ · mean(g · x̂)), means over the batch, g being dy behind ReLU.
 
-        return y, backward
+        As x̂ = (x - μ)/σ, that is g times one factor a channel, x times another, and a term.
+        """
+        mean, inverse, by, values = normal
+        sums = kernels.normalise_sums(
+            dy, x, mean.astype(x.dtype), rectified=by if rectified else None
+        )
+        self._parameters["bias"].grad += sums[0]
+        self._parameters["weight"].grad += sums[1] * inverse
+        slope = None
+        if values is not None:
+            means = run.all_sum(sums) / values
+            steep = -by.scale * inverse**2 * means[1]
+            low = -by.scale * means[0] - steep * mean
+            slope = Affine(steep.astype(x.dtype), low.astype(x.dtype))
+        return kernels.normalise_backward(dy, x, by=by, slope=slope, rectified=rectified)
 
     def _remember(self, mean: Array, variance: Array) -> None:
         for name, seen in (("running_mean", mean), ("running_var", variance)):

@@ -3,9 +3,10 @@
 They are the reference that the generated ones are held to.
 """
 
-from .activation import relu, relu_backward
+from .activation import add, relu, relu_backward
 from .convolution import convolve, convolve_backward
 from .error_function import erf, normal_cdf
+from .normalisation import channel_moments, normalise, normalise_backward, normalise_sums
 from .pooling import (
     average_pool,
     average_pool_backward,
@@ -17,8 +18,10 @@ from .response_norm import response_norm, response_norm_backward
 from .statistics import column_sums, per_channel
 
 __all__ = [
+    "add",
     "average_pool",
     "average_pool_backward",
+    "channel_moments",
     "column_sums",
     "convolve",
     "convolve_backward",
@@ -27,6 +30,9 @@ __all__ = [
     "max_pool_backward",
     "max_pool_places",
     "normal_cdf",
+    "normalise",
+    "normalise_backward",
+    "normalise_sums",
     "per_channel",
     "relu",
     "relu_backward",

@@ -9,22 +9,27 @@ from convnest_core.kernels.plain import (
     max_pool,
     max_pool_backward,
     max_pool_places,
-    relu,
-    relu_backward,
     response_norm,
     response_norm_backward,
 )
 
 from .convolution import convolve, convolve_backward
+from .normalising import channel_moments, normalise, normalise_backward, normalise_sums
+from .values import add, relu, relu_backward
 
 __all__ = [
+    "add",
     "average_pool",
     "average_pool_backward",
+    "channel_moments",
     "convolve",
     "convolve_backward",
     "max_pool",
     "max_pool_backward",
     "max_pool_places",
+    "normalise",
+    "normalise_backward",
+    "normalise_sums",
     "relu",
     "relu_backward",
     "response_norm",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import json
 import os
 import re
@@ -81,6 +80,9 @@ def key(machine: Machine, *, checked: bool, home: Path = _HERE) -> str:
         ]
     ):
         digest.update(path.read_bytes())
+    # Imported here because it brings half of the library's mail along.
+    import importlib.metadata
+
     compiler = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
     compiler += [os.environ.get(name, "") for name in _SETTINGS]
     digest.update(repr((machine, compiler, checked)).encode())
