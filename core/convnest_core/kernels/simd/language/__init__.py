@@ -4,8 +4,19 @@ Numba compiles functions over these types to machine code; nothing here runs as 
 it imports Numba, so only the compiler does.
 """
 
-from .functions import OPTIONS, part
-from .memory import Bytes, BytesOut, Doubles, DoublesOut, Floats, FloatsOut, get, is_given, put
+from .functions import OPTIONS, inlined, part
+from .memory import (
+    Bytes,
+    BytesOut,
+    Doubles,
+    DoublesOut,
+    Floats,
+    FloatsOut,
+    get,
+    is_given,
+    put,
+    reading,
+)
 from .strips import strip
 from .tiles import tile
 from .vectors import (
@@ -53,6 +64,7 @@ __all__ = [
     "fused",
     "get",
     "greater",
+    "inlined",
     "is_given",
     "load",
     "load_part",
@@ -61,6 +73,7 @@ __all__ = [
     "minimum",
     "part",
     "put",
+    "reading",
     "reciprocal",
     "rectified",
     "splat",

@@ -16,3 +16,6 @@ OPTIONS: Any = {  # Any: keyword arguments of several functions
 
 #: For a function that kernels call; it stays one, so that its code exists once.
 part = njit(inline="never", **OPTIONS)
+
+#: For a function that kernels call and that becomes part of them: tiles stay in registers.
+inlined = njit(inline="always", **OPTIONS)

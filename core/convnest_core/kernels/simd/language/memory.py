@@ -153,6 +153,14 @@ def is_given(_typing: Any, span: Any) -> Any:
     return types.boolean(span), emit
 
 
+@intrinsic
+def reading(_typing: Any, span: Any) -> Any:
+    """The same memory, only to be read: so that one compiled part serves inputs and scratch."""
+    if not accessible(span):
+        return None
+    return Span(span.element, writable=False)(span), lambda _c, _b, _s, given: given[0]
+
+
 def spans_of(block: ir.Value, b: ir.IRBuilder, slot: int) -> ir.Value:
     """The span that a call's block of 64-bit words holds from `slot` on; slot 0 is the record."""
     words = b.inttoptr(block, I64.as_pointer())
