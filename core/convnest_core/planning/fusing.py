@@ -52,8 +52,16 @@ def _with(maker: Node, then: Adjust) -> Convolve | Connect | Adjust | None:
         return replace(operation, activation=then.activation)
     if len(maker.inputs) > 1 or isinstance(operation, Adjust):
         return None
-    w = operation.w if then.scale is None else operation.w * then.scale
-    return replace(operation, w=w, b=_shifted(operation.b, then), activation=then.activation)
+    return replace(
+        operation,
+        scale=_scaled(operation.scale, then),
+        b=_shifted(operation.b, then),
+        activation=then.activation,
+    )
+
+
+def _scaled(scale: Array | None, then: Adjust) -> Array | None:
+    return then.scale if scale is None else scale if then.scale is None else scale * then.scale
 
 
 def _shifted(bias: Array | None, then: Adjust) -> Array | None:

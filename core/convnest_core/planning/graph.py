@@ -20,21 +20,23 @@ class Value:
 
 @dataclass(frozen=True, eq=False)
 class Convolve:
-    """w [kh, kw, C / groups, O]."""
+    """w [kh, kw, C / groups, O], times scale [O]."""
 
     w: Array
     b: Array | None
     geometry: Geometry
     groups: int = 1
+    scale: Array | None = None
     activation: Activation | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Connect:
-    """w [in, out]."""
+    """w [in, out], times scale [out]."""
 
     w: Array
     b: Array | None
+    scale: Array | None = None
     activation: Activation | None = None
 
 

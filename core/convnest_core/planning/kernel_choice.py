@@ -11,10 +11,12 @@ from convnest_core.kernels.planned import (
     WHOLE,
     Algorithm,
     Kernel,
+    Packing,
     Pixels,
     Pooling,
     ResponseNorm,
     Share,
+    Weights,
     algorithm,
     convolution,
     linear,
@@ -27,14 +29,15 @@ from .graph import Adjust, Apply, Connect, Convolve, Flat, Join, Node, Normalise
 class Kernels:
     """The kernels of one graph's nodes, none of them made twice."""
 
-    def __init__(self) -> None:
+    def __init__(self, pack: Packing) -> None:
+        self._pack = pack
         self._made: dict[tuple[Node, Algorithm | None], Kernel] = {}
 
     def of(self, node: Node, *, images: int) -> Kernel:
         """The kernel for up to `images` images at a time."""
         key = node, _algorithm(node, images)
         if key not in self._made:
-            self._made[key] = kernel_for(node, images=images)
+            self._made[key] = kernel_for(node, images=images, pack=self._pack)
         return self._made[key]
 
 
@@ -49,13 +52,13 @@ def _algorithm(node: Node, images: int) -> Algorithm | None:
     )
 
 
-def kernel_for(node: Node, *, images: int) -> Kernel:
+def kernel_for(node: Node, *, images: int, pack: Packing) -> Kernel:
     """The kernel for a node that takes up to `images` images at a time; it packs the weights."""
     match node.operation:
         case Convolve() as conv:
             height, width, _ = node.output.shape
             return convolution(
-                conv.w,
+                Weights(conv.w, conv.scale, pack),
                 conv.b,
                 conv.geometry,
                 activation=conv.activation,
@@ -64,7 +67,8 @@ def kernel_for(node: Node, *, images: int) -> Kernel:
                 images=images,
             )
         case Connect() as connect:
-            return linear(connect.w, connect.b, activation=connect.activation)
+            w = Weights(connect.w, connect.scale, pack)
+            return linear(w, connect.b, activation=connect.activation)
         case Adjust() as adjust:
             return Pixels(adjust.scale, adjust.shift, adjust.activation)
         case Pool() as pool:

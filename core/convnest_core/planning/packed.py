@@ -1,99 +1,99 @@
-"""Programs in memory that a team shares: one member compiles them, all of them run them.
+"""Packed weights in memory that a team shares: the first member packs, the others find.
 
-They travel as pickles whose arrays and modules stay out of them: a parameter's values and modules
-are known to every member, and other arrays (weights packed for a kernel) are copied once.
+Every member compiles for itself, in the same way. In the shared room arrays lie one behind another
+in the order in which kernels ask for them, each behind a head that says its shape and type.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from convnest_core.arrays import Array
-from convnest_core.module import Module
+from convnest_core.arrays import Array, unread
+from convnest_core.errors import TeamError
+from convnest_core.kernels.planned import Packing
 
-_ALIGNMENT = 64  # bytes
-_HEAD_BYTES = 64  # where the pickle lies
+# One cache line. No type: nothing follows.
+_HEAD = np.dtype([("type", "S8"), ("axes", np.int64), ("shape", np.int64, (6,))])
 
-Bytes: TypeAlias = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Known:
-    """What every member of a team has: its module and, in one array, all parameters' values."""
-
-    module: Module
-    parameters: Array
+Room: TypeAlias = npt.NDArray[np.uint8]
 
 
-class Packed:
-    """A thing made of kernels, ready to be put where other members find it."""
+class Measuring:
+    """Packs to see how much room it takes; what it returns has shapes, but no values."""
 
-    def __init__(self, thing: object, known: Known) -> None:
-        file = io.BytesIO()
-        writer = _Writer(file, known)
-        writer.dump(thing)
-        self._text = np.frombuffer(file.getvalue(), np.uint8)
-        self._arrays = writer.arrays
-        self._end = writer.end
-        self.size_bytes = writer.end + len(self._text)
+    def __init__(self) -> None:
+        self.size_bytes = 3 * _HEAD.itemsize  # for the end, and for what `expect_alike` tells
 
-    def put(self, room: Bytes) -> None:
-        """Copy it to a shared array of at least `size_bytes`."""
-        room[:_HEAD_BYTES].view(np.int64)[:2] = self._end, len(self._text)
-        for place, array in self._arrays:
-            room[place : place + array.nbytes].view(array.dtype)[:] = array.reshape(-1)
-        room[self._end : self._end + len(self._text)] = self._text
+    def __call__(self, make: Callable[[], Array]) -> Array:
+        array = make()
+        self.size_bytes += _size_bytes(array)
+        return unread(array)
 
 
-def taken(room: Bytes, known: Known) -> Any:  # what was put
-    """What was put into a shared array. Its arrays stay there, and cannot be written to."""
-    end, length = room[:_HEAD_BYTES].view(np.int64)[:2].tolist()
-    return _Reader(io.BytesIO(room[end : end + length].tobytes()), room, known).load()
+class Filling:
+    """The first member's: packs, and moves it into the room."""
 
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._end()
 
-class _Writer(pickle.Pickler):
-    """Collects the arrays that the other members do not have, each with its place in the room."""
-
-    def __init__(self, file: io.BytesIO, known: Known) -> None:
-        super().__init__(file, protocol=5)
-        self.arrays: list[tuple[int, Array]] = []
-        self.end = _HEAD_BYTES
-        self._places: dict[int, int] = {}  # by the array's id
-        self._parameters = known.parameters
-        self._paths = {id(module): path for path, module in known.module.modules()}
-
-    def persistent_id(self, thing: object) -> tuple[object, ...] | None:
-        if isinstance(thing, Module):
-            return "module", self._paths[id(thing)]
-        if not isinstance(thing, np.ndarray):
-            return None
-        if np.may_share_memory(thing, self._parameters):
-            place = thing.ctypes.data - self._parameters.ctypes.data
-            return "parameter", place, thing.shape, thing.strides, thing.dtype.str
-        if id(thing) not in self._places:
-            self._places[id(thing)] = self.end
-            self.arrays.append((self.end, thing))
-            self.end += -(-thing.nbytes // _ALIGNMENT) * _ALIGNMENT
-        return "packed", self._places[id(thing)], thing.shape, None, thing.dtype.str
-
-
-class _Reader(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, room: Bytes, known: Known) -> None:
-        super().__init__(file)
-        self._memory = {"packed": room, "parameter": known.parameters}
-        self._modules = dict(known.module.modules())
-
-    def persistent_load(self, told: Any) -> Any:  # as `_Writer.persistent_id` gives it
-        kind, *where = told
-        if kind == "module":
-            return self._modules[where[0]]
-        place, shape, strides, dtype = where
-        view: Array = np.ndarray(shape, dtype, self._memory[kind], place, strides)
+    def __call__(self, make: Callable[[], Array]) -> Array:
+        array = make()
+        shape = array.shape + (0,) * (_HEAD["shape"].shape[0] - array.ndim)
+        _head(self._room)[()] = array.dtype.str, array.ndim, shape
+        view = _found(self._room)
+        np.copyto(view, array)
         view.flags.writeable = False
+        self._room = self._room[_size_bytes(array) :]
+        self._end()
         return view
+
+    def _end(self) -> None:
+        _head(self._room)["type"] = b""
+
+
+class Finding:
+    """Another member's: what the first one packed, in the same order. Raises TeamError."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    def __call__(self, make: Callable[[], Array]) -> Array:  # noqa: ARG002 # it is made
+        if not _head(self._room)["type"]:
+            raise TeamError("a member of a team packs more weights than the first one")
+        view = _found(self._room)
+        view.flags.writeable = False
+        self._room = self._room[_size_bytes(view) :]
+        return view
+
+
+def expect_alike(told: str, pack: Packing) -> None:
+    """After the last weights: that all members packed them for the same, as `told`.
+
+    Raises TeamError.
+    """
+    own = np.array([zlib.crc32(told.encode())], np.float64)
+    if not np.array_equal(pack(lambda: own), own):
+        raise TeamError("the members of a team compiled different plans")
+
+
+def _head(room: Room) -> npt.NDArray[Any]:  # of `_HEAD`
+    return room[: _HEAD.itemsize].view(_HEAD).reshape(())
+
+
+def _found(room: Room) -> Array:
+    """The array at the start of a room."""
+    kind, axes, shape = _head(room)[()]
+    view: Array = np.ndarray(tuple(shape[:axes]), kind.decode(), room, _HEAD.itemsize)
+    return view
+
+
+def _size_bytes(array: Array) -> int:
+    """Of an array and its head, whole cache lines."""
+    line = _HEAD.itemsize
+    return line + -(-array.nbytes // line) * line

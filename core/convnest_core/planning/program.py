@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from convnest_core.arrays import Array, DType, Shape
-from convnest_core.kernels.planned import WHOLE, Kernel, Share
+from convnest_core.kernels.planned import WHOLE, Kernel, Packing, Share, alone
 from convnest_core.module import Module
 
 from .fusing import fuse
@@ -96,10 +96,11 @@ class Program:
 class Compiler:
     """Makes programs for different batches of one built module, with the weights it has now.
 
-    Programs share the kernels that suit them all.
+    Programs share the kernels that suit them all. In what order kernels pack depends on the
+    module's shapes and the programs asked for alone.
     """
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, pack: Packing = alone) -> None:
         assert module.built is not None
         self._dtype = module.built.dtype
         self._graph = graph = lowered(module, module.built.input_shape)
@@ -107,7 +108,7 @@ class Compiler:
         self._slices = join_in_place(graph)
         if not graph.nodes:  # nothing but dropout and its like
             graph.output = graph.add(Adjust(), graph.input, shape=graph.input.shape, path="")
-        self._kernels = Kernels()
+        self._kernels = Kernels(pack)
 
     def program(self, max_batch: int) -> Program:
         """For batches of 1 … max_batch."""

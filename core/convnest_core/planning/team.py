@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from convnest_core.arrays import Array, Shape, shown
 from convnest_core.errors import DTypeError, ShapeError, TeamError
-from convnest_core.kernels.planned import Share
+from convnest_core.kernels.planned import Packing, Share, alone
 from convnest_core.team import Member, Team
 from convnest_core.team.replica import Replica
 
 from .compiled import Plan
 from .graph import Value
-from .packed import Known, Packed, taken
+from .packed import Filling, Finding, Measuring, expect_alike
 from .program import Compiler, Program
 
 _PROGRAM = "convnest_core.planning.team:PlannedReplica"
@@ -26,7 +26,7 @@ _PROGRAM = "convnest_core.planning.team:PlannedReplica"
 class PlannedReplica(Replica):
     """One member's plans: of its images of a batch, and of its share of each of fewer images.
 
-    The first member compiles, and the weights that it packs are everybody's.
+    Every member compiles, and the weights that the first one packs are everybody's.
     """
 
     _few: Program | None  # for fewer images than members
@@ -35,13 +35,12 @@ class PlannedReplica(Replica):
 
     def __init__(self, member: Member, **arguments: Any) -> None:
         super().__init__(member, **arguments)
-        self._known = Known(self.module, self.parameters.values)
         sizes = member.array((2,), np.int64)
-        if member.rank == 0:  # constructed before all others
+        if member.rank == 0 and member.size > 1:  # constructed before all others
             # Other weights are packed later, but to the same sizes.
-            few, many = self._programs()
-            sizes[0] = Packed((few, many), self._known).size_bytes
-            sizes[1] = few.layout.arena_bytes if few else 0
+            measuring = Measuring()
+            few, _ = self._programs(measuring)
+            sizes[:] = measuring.size_bytes, few.layout.arena_bytes if few else 0
         room, arena = sizes.tolist()
         self._room = member.array((room,), np.uint8)
         self._arena = member.array((arena,), np.uint8)
@@ -49,10 +48,13 @@ class PlannedReplica(Replica):
     def compile(self) -> None:
         """Plan the network with the parameters and buffers that it has now."""
         self.take_buffers()
+        self._few = self._many = None  # their weights are overwritten
         if self._member.rank == 0:
-            Packed(self._programs(), self._known).put(self._room)
-        self._member.barrier()
-        few, many = taken(self._room, self._known)
+            few, many = self._compiled(Filling(self._room) if self._member.size > 1 else alone)
+            self._member.barrier()
+        else:
+            self._member.barrier()
+            few, many = self._compiled(Finding(self._room))
         self._few = few
         self._arrays = few.layout.arrays(few.dtype, self._arena) if few else {}
         self._many = Plan(many) if many else None
@@ -75,8 +77,13 @@ class PlannedReplica(Replica):
         if member.rank == 0:
             self.outputs[:images] = arrays[program.output][:images]
 
-    def _programs(self) -> tuple[Program | None, Program | None]:
-        compiler = Compiler(self.module)
+    def _compiled(self, pack: Packing) -> tuple[Program | None, Program | None]:
+        few, many = self._programs(pack)
+        expect_alike(repr([program and program.layers for program in (few, many)]), pack)
+        return few, many
+
+    def _programs(self, pack: Packing) -> tuple[Program | None, Program | None]:
+        compiler = Compiler(self.module, pack)
         size, most = self._member.size, len(self.images)
         few = compiler.program(min(size - 1, most)) if size > 1 else None
         many = compiler.program(-(-most // size)) if most >= size else None

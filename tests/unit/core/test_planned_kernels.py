@@ -14,6 +14,7 @@ from convnest_core.kernels.planned import (
     Pooling,
     ResponseNorm,
     Share,
+    Weights,
     Winograd,
 )
 from convnest_core.kernels.planned.finishing import Finish
@@ -82,7 +83,7 @@ def test_winograd_equals_the_plain_convolution_up_to_its_rounding(
     x, w, b = some(n, *size, channels), some(kernel, kernel, channels, 3, seed=1), some(3, seed=2)
     wanted = kernels.convolve(x, w, b, stride=(1, 1), padding=(padding, padding))
     residual = some(*wanted.shape, seed=3)
-    quick = Winograd.of(w, b, padding=(padding, padding), finish=Finish.of(None, "relu"))
+    quick = Winograd.of(Weights(w), b, padding=(padding, padding), finish=Finish.of(None, "relu"))
     got = run(quick, x, wanted.shape, residual)
     assert error(got, np.maximum(wanted + residual, 0)) <= WINOGRAD
 
@@ -92,7 +93,7 @@ def test_winograds_rounding_is_bounded_at_the_depth_of_real_layers() -> None:
     exact = kernels.convolve(
         x.astype(np.float64), w.astype(np.float64), None, stride=(1, 1), padding=(1, 1)
     )
-    quick = Winograd.of(w, None, padding=(1, 1), finish=Finish.of(None, None))
+    quick = Winograd.of(Weights(w), None, padding=(1, 1), finish=Finish.of(None, None))
     assert error(run(quick, x, exact.shape), exact) <= WINOGRAD
     assert (
         error(
@@ -120,7 +121,7 @@ def test_a_product_takes_bias_residual_and_activation(
         wanted = wanted + residual
     if activation:
         wanted = np.maximum(wanted, 0)
-    kernel = planned.linear(w, b, activation=activation)
+    kernel = planned.linear(Weights(w), b, activation=activation)
     assert error(run(kernel, x, wanted.shape, residual), wanted) <= PLAIN
 
 
@@ -143,7 +144,7 @@ def test_groups_and_dilation_see_their_own_channels_and_taps() -> None:
     )
     geometry = Geometry((3, 2), (1, 2), (2, 1), (2, 2))
     kernel = planned.convolution(
-        w, b, geometry, activation=None, groups=3, size=wanted.shape[1:3], images=2
+        Weights(w), b, geometry, activation=None, groups=3, size=wanted.shape[1:3], images=2
     )
     assert error(run(kernel, x, wanted.shape), wanted) <= PLAIN
 
@@ -221,7 +222,7 @@ def _convolution(n: int, size: int, weights: Shape, *, groups: int = 1, stride: 
     out = n, -(-size // stride), -(-size // stride), filters
     return Case(
         planned.convolution(
-            w, b, geometry, activation="relu", groups=groups, size=out[1:3], images=n
+            Weights(w), b, geometry, activation="relu", groups=groups, size=out[1:3], images=n
         ),
         x,
         out,
@@ -239,8 +240,12 @@ SHARED = {
     "product by rows": _convolution(2, 11, (1, 1, 24, 40)),
     "product by filters": _convolution(1, 3, (1, 1, 24, 112)),
     "groups": _convolution(1, 13, (3, 3, 8, 12), groups=2),
-    "linear": Case(planned.linear(some(50, 90), some(90), activation=None), some(1, 50), (1, 90)),
-    "a few logits": Case(planned.linear(some(9, 5), None, activation=None), some(1, 9), (1, 5)),
+    "linear": Case(
+        planned.linear(Weights(some(50, 90)), some(90), activation=None), some(1, 50), (1, 90)
+    ),
+    "a few logits": Case(
+        planned.linear(Weights(some(9, 5)), None, activation=None), some(1, 9), (1, 5)
+    ),
     "pooling": Case(Pooling(Geometry((3, 3), (2, 2)), "largest"), some(2, 9, 9, 3), (2, 4, 4, 3)),
     "response norm": Case(ResponseNorm(5, 1e-4, 0.75, 1.0), some(1, 5, 7, 6), (1, 5, 7, 6)),
     "pixels": Case(Pixels(some(6), some(6), "relu"), some(1, 5, 7, 6), (1, 5, 7, 6)),

@@ -1,7 +1,9 @@
 """The process around a computation: fingerprint, threads, and an import that does nothing."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import convnest_core
 import numpy as np
@@ -81,3 +83,12 @@ def test_every_public_name_is_there_when_it_is_asked_for() -> None:
     assert Plan is Planned
     assert callable(plan)
     assert schedules.__name__ == "convnest_core.schedules"
+
+
+def test_nothing_is_unpickled() -> None:
+    """What members of a team give each other are numbers, JSON and arrays."""
+    sources = list(Path(convnest_core.__file__).parent.rglob("*.py"))
+    imports = re.compile(r"^\s*(?:import|from)\s.*\b(?:pickle|marshal|shelve)\b", re.MULTILINE)
+    assert len(sources) > 50
+    assert imports.search("import io, pickle")
+    assert [path.name for path in sources if imports.search(path.read_text())] == []

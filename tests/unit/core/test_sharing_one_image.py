@@ -8,9 +8,10 @@ from threading import Condition
 import numpy as np
 import pytest
 from convnest_core import Array, Concat, Conv2d, Module, Sequential, Shape, build, network
-from convnest_core.kernels.planned import Share
+from convnest_core.errors import TeamError
+from convnest_core.kernels.planned import Packing, Share
 from convnest_core.planning import plan
-from convnest_core.planning.packed import Known, Packed, taken
+from convnest_core.planning.packed import Filling, Finding, Measuring, expect_alike
 from convnest_core.planning.program import Compiler, Program
 
 ALEXNET_LIKE: dict[str, object] = {
@@ -146,39 +147,59 @@ def test_branches_that_only_read_the_same_do_not_wait_for_each_other() -> None:
     }
 
 
-def test_a_packed_program_computes_the_same_elsewhere(module: Module) -> None:
-    flat = _in_one_array(module)
-    compiler = Compiler(module)
-    packed = Packed([compiler.program(1), compiler.program(4)], Known(module, flat))
-    room = np.zeros(packed.size_bytes, np.uint8)
-    packed.put(room)
-    few, many = taken(room, Known(module, flat))
+def compiled(module: Module, pack: Packing) -> list[Program]:
+    compiler = Compiler(module, pack)
+    return [compiler.program(1), compiler.program(4)]
+
+
+def test_a_program_of_found_weights_computes_the_same(module: Module) -> None:
+    compiled(module, measuring := Measuring())
+    room = np.full(measuring.size_bytes, 0xFF, np.uint8)
     x = images(module, 4)
-    wanted = plan(module, x.shape[1:], max_batch=4)(x)
-    assert close(in_turns(few, x[:1], [1, 0]), wanted[:1])
-    assert np.array_equal(in_turns(many, x, [0]), wanted)
+    for _ in range(2):
+        compiled(module, Filling(room))
+        few, many = compiled(module, Finding(room))
+        wanted = plan(module, x.shape[1:], max_batch=4)(x)
+        assert close(in_turns(few, x[:1], [1, 0]), wanted[:1])
+        assert np.array_equal(in_turns(many, x, [0]), wanted)
+        for parameter in module.parameters().values():
+            parameter.value *= 0.9  # the second time there are other weights
 
 
-def test_of_a_packed_program_parameters_are_not_copied() -> None:
+def test_found_weights_are_the_rooms_and_nobody_makes_or_writes_them() -> None:
+    room = np.zeros(1 << 12, np.uint8)
+    filling, finding = Filling(room), Finding(room)
+    arrays: list[Array] = [np.eye(3, dtype=np.float32), np.full((), 2.0), np.ones((2, 0, 3))]
+    put = [filling(array.copy) for array in arrays]
+
+    def never() -> Array:
+        raise AssertionError
+
+    for array, one in zip(arrays, put, strict=True):
+        found = finding(never)
+        assert np.array_equal(found, array)
+        assert found.dtype == array.dtype
+        assert not found.size or np.shares_memory(found, one)
+        assert not found.flags.writeable
+        assert not one.flags.writeable
+        assert found.ctypes.data % 64 == room.ctypes.data % 64
+
+
+def test_a_member_that_packs_something_else_says_so() -> None:
+    room = np.zeros(1 << 12, np.uint8)
+    filling, finding = Filling(room), Finding(room)
+    filling(lambda: np.eye(3))
+    expect_alike("a plan", filling)
+    with pytest.raises(TeamError, match="different plans"):
+        expect_alike("a plan", finding)
+    expect_alike("a plan", finding)
+    with pytest.raises(TeamError, match="more weights than the first"):
+        finding(lambda: np.eye(3))
+
+
+def test_parameters_that_a_kernel_takes_as_they_are_are_not_packed() -> None:
     module = network({"layers": ["flatten", {"linear": {"features": 500}}]}, classes=500)
     build(module, (10, 10, 3), seed=0)
-    flat = _in_one_array(module)
-    packed = Packed(Compiler(module).program(1), Known(module, flat))
-    assert packed.size_bytes < flat.nbytes / 10
-    packed.put(room := np.zeros(packed.size_bytes, np.uint8))
-    program = taken(room, Known(module, flat))
-    kernel = program.steps[-1].kernel
-    assert np.shares_memory(kernel.weights, flat)
-    assert not kernel.weights.flags.writeable
-
-
-def _in_one_array(module: Module) -> Array:
-    """Moves all parameters into one array, as a team's are."""
-    parameters = module.parameters().values()
-    flat = np.concatenate([parameter.value.reshape(-1) for parameter in parameters])
-    first = 0
-    for parameter in parameters:
-        shape, last = parameter.value.shape, first + parameter.value.size
-        parameter.value = flat[first:last].reshape(shape)
-        first = last
-    return flat
+    Compiler(module, measuring := Measuring()).program(1)
+    weights = max(parameter.value.nbytes for parameter in module.parameters().values())
+    assert measuring.size_bytes < weights / 10

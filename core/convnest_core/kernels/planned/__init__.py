@@ -1,9 +1,10 @@
 """The kernels that a compiled plan calls: weights packed beforehand, results written where told.
 
-Each maker returns a kernel: an immutable object, shared freely between plans and threads, that maps
-x to `out`, adds `residual` where one is given, and applies bias and activation before a tile leaves
-the cache. Values are [N, ..., C]; `x`, `out` and `residual` may be slices of wider pixels. Members
-of a team call it with a `share` each, and together they write all of `out`.
+Each maker takes `Weights` and returns a kernel: an immutable object, shared freely between plans
+and threads, that maps x to `out`, adds `residual` where one is given, and applies bias and
+activation before a tile leaves the cache. Values are [N, ..., C]; `x`, `out` and `residual` may be
+slices of wider pixels. Members of a team call it with a `share` each, and together they write all
+of `out`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from convnest_core.arrays import Array, Pair, Shape
 
 from .convolution import Geometry, Im2col, Pointwise
 from .finishing import Activation, Finish
+from .packing import Packing, Weights, alone
 from .pixels import Pixels, ResponseNorm
 from .pooling import Pooling
 from .sharing import WHOLE, Share
@@ -29,13 +31,16 @@ __all__ = [
     "Grouped",
     "Im2col",
     "Kernel",
+    "Packing",
     "Pixels",
     "Pointwise",
     "Pooling",
     "ResponseNorm",
     "Share",
+    "Weights",
     "Winograd",
     "algorithm",
+    "alone",
     "convolution",
     "linear",
 ]
@@ -47,10 +52,7 @@ _FEWEST_PATCHES = 12  # below it, reading four times the weights costs more than
 
 
 class Kernel(Protocol):
-    """Maps x to out. `algorithm` says how, for people.
-
-    It can be pickled: a team's members get it so, with its arrays in memory that they share.
-    """
+    """Maps x to out. `algorithm` says how, for people."""
 
     @property
     def algorithm(self) -> str: ...
@@ -87,7 +89,7 @@ class Grouped:
 
 
 def convolution(
-    w: Array,
+    w: Weights,
     b: Array | None,
     geometry: Geometry,
     *,
@@ -98,35 +100,33 @@ def convolution(
 ) -> Kernel:
     """The best kernel for w [kh, kw, C, O] and up to `images` outputs of `size` at a time."""
     if groups > 1:
-        parts = np.split(w, groups, axis=3)
         biases = [None] * groups if b is None else np.split(b, groups)
         return Grouped(
             tuple(
                 convolution(
-                    np.ascontiguousarray(part),
+                    part,
                     bias,
                     geometry,
                     activation=activation,
                     size=size,
                     images=images,
                 )
-                for part, bias in zip(parts, biases, strict=True)
+                for part, bias in zip(w.groups(groups), biases, strict=True)
             )
         )
-    weights = w.reshape(-1, w.shape[3])
     match algorithm(w.shape, geometry, size=size, images=images):
         case "winograd":
             finish = Finish.of(None, activation)
             return Winograd.of(w, b, padding=geometry.padding, finish=finish)
         case "product":
-            return Pointwise(weights, Finish.of(b, activation))
+            return Pointwise(w.matrix(), Finish.of(b, activation))
         case "im2col":
-            return Im2col(weights, geometry, Finish.of(b, activation))
+            return Im2col(w.matrix(), geometry, Finish.of(b, activation))
 
 
-def linear(w: Array, b: Array | None, *, activation: Activation | None) -> Kernel:
+def linear(w: Weights, b: Array | None, *, activation: Activation | None) -> Kernel:
     """The kernel for y = x · w + b, w [in, out]."""
-    return Pointwise(w, Finish.of(b, activation))
+    return Pointwise(w.matrix(), Finish.of(b, activation))
 
 
 def algorithm(weights: Shape, geometry: Geometry, *, size: Pair, images: int) -> Algorithm:

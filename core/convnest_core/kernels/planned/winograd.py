@@ -23,6 +23,7 @@ from convnest_core.arrays import Array, Pair
 from convnest_core.kernels.scratch import scratch
 
 from .finishing import Finish
+from .packing import Weights
 from .sharing import FILTERS_TOGETHER, WHOLE, Share
 from .tiles import Tile, surrounded, tiles
 
@@ -74,12 +75,16 @@ class Winograd:
     back: Array  # Aᵀ ⊗ Aᵀ
 
     @staticmethod
-    def of(w: Array, bias: Array | None, *, padding: Pair, finish: Finish) -> Winograd:
+    def of(w: Weights, bias: Array | None, *, padding: Pair, finish: Finish) -> Winograd:
         """w is [k, k, channels, filters]."""
-        kernel, _, channels, filters = w.shape
+        kernel = w.shape[0]
         into, g, back = (t.astype(w.dtype) for t in transforms(kernel))
-        weights = np.matmul(g, w.reshape(kernel * kernel, -1)).reshape(-1, channels, filters)
-        return Winograd(weights, bias, kernel, padding, finish, into, back)
+
+        def transformed(w: Array) -> Array:
+            products: Array = np.matmul(g, w.reshape(kernel * kernel, -1))
+            return products.reshape(-1, *w.shape[2:])
+
+        return Winograd(w.packed(transformed), bias, kernel, padding, finish, into, back)
 
     @property
     def algorithm(self) -> str:
