@@ -56,7 +56,7 @@ from convnest.job_types import (
     TrainSpec,
 )
 from convnest.jobs import Job, Jobs
-from convnest.models import Model, Models, ModelVersion, Preprocessing
+from convnest.models import ClassMetrics, Model, Models, ModelVersion, Preprocessing
 from convnest.networks import NetworkKind, NetworkOption, Networks
 from convnest.system import ModelInstance, QueueStatus, RedisStatus, Status, WorkerStatus
 
@@ -67,6 +67,7 @@ __all__ = [
     "Cancelled",
     "CheckpointWritten",
     "ClassCount",
+    "ClassMetrics",
     "ClassScore",
     "Classification",
     "Client",

@@ -63,6 +63,8 @@ class Client:
         class_weights: Mapping[str, float] | None = None,
         augment: Sequence[str | Mapping[str, object]] | None = None,
         validation_fraction: float | None = None,
+        keep: str | None = None,
+        stop_patience: int | None = None,
         seed: int | None = None,
         checkpoint_interval_s: float | None = None,
         priority: int = 0,
@@ -87,6 +89,8 @@ class Client:
             class_weights=class_weights,
             augment=augment,
             validation_fraction=validation_fraction,
+            keep=keep,
+            stop_patience=stop_patience,
             seed=seed,
             checkpoint_interval_s=checkpoint_interval_s,
         )

@@ -60,6 +60,8 @@ def train_spec(message: jobs_pb2.TrainSpec) -> TrainSpec:
         validation_fraction=(
             message.validation_fraction if message.HasField("validation_fraction") else None
         ),
+        keep=message.keep or None,
+        stop_patience=message.stop_patience if message.HasField("stop_patience") else None,
         seed=message.seed if message.HasField("seed") else None,
         checkpoint_interval_s=(
             message.checkpoint_interval_s if message.HasField("checkpoint_interval_s") else None
@@ -118,6 +120,8 @@ def epoch_metrics(message: jobs_pb2.EpochMetrics) -> EpochMetrics:
         validation_loss=message.validation_loss,
         validation_accuracy=message.validation_accuracy,
         seconds=message.seconds,
+        validation_top5=message.validation_top5,
+        learning_rate=message.learning_rate,
     )
 
 
@@ -142,6 +146,7 @@ def result(job: jobs_pb2.Job) -> Result | None:
                 weights_digest=made.weights_digest,
                 validation_accuracy=made.validation_accuracy,
                 test_accuracy=made.test_accuracy if made.HasField("test_accuracy") else None,
+                epoch=made.epoch,
             )
         case "ingest_result":
             return IngestResult(job.ingest_result.dataset, job.ingest_result.digest)

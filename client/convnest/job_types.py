@@ -46,7 +46,8 @@ class TrainSpec:
     settings (`{"name": "cosine", "warmup_epochs": 2}`); `learning_rate`, `momentum` and
     `weight_decay` are short for the optimizer's settings. `class_weights` are by class name.
     `augment` lists how training images are varied, in order: names (`"flip"`), or names with
-    settings (`{"name": "crop", "padding": 4}`).
+    settings (`{"name": "crop", "padding": 4}`). `keep` says which epoch's weights become the model,
+    `"last"` or `"best"`; `stop_patience` ends a training that does not improve for so many epochs.
     """
 
     dataset: str
@@ -64,6 +65,8 @@ class TrainSpec:
     class_weights: Mapping[str, float] | None = None
     augment: Sequence[str | Mapping[str, object]] | None = None
     validation_fraction: float | None = None
+    keep: str | None = None
+    stop_patience: int | None = None
     seed: int | None = None
     checkpoint_interval_s: float | None = None
 
@@ -126,6 +129,10 @@ class EpochMetrics:
     validation_loss: float
     validation_accuracy: float
     seconds: float
+    validation_top5: float
+    """Share of validation images whose class is among the five likeliest."""
+    learning_rate: float
+    """The step size at the epoch's end."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +156,8 @@ class TrainResult:
     weights_digest: str
     validation_accuracy: float
     test_accuracy: float | None
+    epoch: int
+    """The one whose weights were registered."""
 
 
 @dataclass(frozen=True)

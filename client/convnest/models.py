@@ -35,6 +35,20 @@ class Preprocessing:
     std: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class ClassMetrics:
+    """How a version does on the validation images of one class; `answers` by the class answered.
+
+    `answers` is empty where there are more than 256 classes.
+    """
+
+    name: str
+    images: int
+    precision: float
+    recall: float
+    answers: tuple[int, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelVersion:
     """One trained network, never changed once registered."""
@@ -56,6 +70,15 @@ class ModelVersion:
     history: tuple[EpochMetrics, ...]
     test_accuracy: float | None
     fingerprint: Mapping[str, str]
+    epoch: int
+    """The one whose weights these are."""
+    by_class: tuple[ClassMetrics, ...]
+
+    @property
+    def validation_accuracy(self) -> float | None:
+        """Of these weights; None where it is not known."""
+        metrics = next((one for one in self.history if one.epoch == self.epoch), None)
+        return metrics.validation_accuracy if metrics else None
 
 
 class Models:
@@ -157,4 +180,9 @@ def _version(message: models_pb2.ModelVersion) -> ModelVersion:
         history=tuple(epoch_metrics(epoch) for epoch in message.history),
         test_accuracy=message.test_accuracy if message.HasField("test_accuracy") else None,
         fingerprint=dict(sorted(message.fingerprint.items())),
+        epoch=message.epoch or len(message.history),
+        by_class=tuple(
+            ClassMetrics(one.name, one.images, one.precision, one.recall, tuple(one.answers))
+            for one in message.by_class
+        ),
     )

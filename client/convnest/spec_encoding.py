@@ -13,8 +13,8 @@ from convnest.convert import struct_from_mapping
 from convnest.errors import InvalidArgument
 from convnest.job_types import TrainSpec
 
-_TEXT: Final = ("dataset", "model", "loss")
-_WHOLE: Final = {"epochs": 32, "batch_size": 32, "seed": 64}
+_TEXT: Final = ("dataset", "model", "loss", "keep")
+_WHOLE: Final = {"epochs": 32, "batch_size": 32, "stop_patience": 32, "seed": 64}
 _REAL: Final = ("label_smoothing", "validation_fraction", "checkpoint_interval_s")
 _OPTIMIZER: Final = ("learning_rate", "momentum", "weight_decay")
 

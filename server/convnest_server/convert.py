@@ -199,6 +199,8 @@ def model_version(record: ModelVersion) -> models_pb2.ModelVersion:
         history=[jobs_pb2.EpochMetrics(**_metrics(epoch)) for epoch in record.history],
         test_accuracy=record.test_accuracy,
         fingerprint=record.fingerprint,
+        epoch=record.epoch,
+        by_class=[models_pb2.ClassMetrics(**one) for one in record.by_class],
     )
     message.network.update(record.network)
     return message

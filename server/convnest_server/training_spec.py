@@ -52,6 +52,11 @@ class _Checker:
             self.add(field, f"must be {least} {low} and {most} {high}, got {value}")
         return value
 
+    def choice(self, field: str, value: str, allowed: tuple[str, ...]) -> str:
+        if value not in allowed:
+            self.add(field, f"must be one of {', '.join(allowed)}, got {value[:80]!r}")
+        return value
+
     def name(self, field: str, value: str) -> str:
         try:
             return check_name(value, field=field)
@@ -114,6 +119,8 @@ def _fields(message: jobs_pb2.TrainSpec, check: _Checker) -> dict[str, Any]:
         "schedule": check.complete("spec.schedule", recipe.SCHEDULES, message.schedule, "constant"),
         **_loss(message, check),
         "augment": _augment(message, check),
+        "keep": check.choice("spec.keep", message.keep or "last", ("last", "best")),
+        "stop_patience": check.number("spec.stop_patience", given("stop_patience", 0), 0, 10_000),
         "validation_fraction": check.number(
             "spec.validation_fraction", given("validation_fraction", 0.15), 0.01, 0.5
         ),

@@ -72,6 +72,8 @@ class ModelVersion:
     fingerprint: dict[str, str]
     manifest_key: str
     created_ms: int
+    epoch: int = 0  # the one whose weights these are; 0 in manifests from before it was kept
+    by_class: tuple[dict[str, Any], ...] = ()  # validation of each class; likewise
     aliases: tuple[str, ...] = ()
 
     def dump(self) -> dict[str, Any]:
@@ -104,6 +106,8 @@ class ModelVersion:
             fingerprint=data["fingerprint"],
             manifest_key=data["manifest_key"],
             created_ms=data["created_ms"],
+            epoch=data.get("epoch", 0),
+            by_class=tuple(data.get("by_class", ())),
         )
 
 

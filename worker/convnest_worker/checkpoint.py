@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from convnest_worker.training import Arrays, TrainingState
 
 SCHEMA_VERSION = 1
-_PARTS = ("model", "optimizer")
+_PARTS = ("model", "optimizer", "best")
 
 
 def write_checkpoint(state: TrainingState, path: Path) -> None:
@@ -35,6 +35,7 @@ def read_checkpoint(path: Path) -> TrainingState:
                 parts[part][name] = file.get_tensor(full_name)
         if position.pop("schema") != SCHEMA_VERSION:
             raise BlobCorrupt("the checkpoint was written by another version of ConvNest")
-        return TrainingState(**position, model=parts["model"], optimizer=parts["optimizer"])
+        arrays: dict[str, Any] = parts
+        return TrainingState(**position, **arrays)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise BlobCorrupt(f"unreadable checkpoint: {error}") from error

@@ -7,7 +7,7 @@ it ran through or went on from any of its states.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import convnest_core
@@ -20,12 +20,12 @@ from convnest_store.datasets import Dataset
 from convnest_store.registry import Preprocessing
 
 from convnest_worker.criterion import evaluation_criterion, training_criterion
+from convnest_worker.evaluation import Evaluation, evaluate
 from convnest_worker.inputs import TrainingInputs
+from convnest_worker.meter import Meter
 from convnest_worker.preprocess import Normalisation, measure
 
 Arrays = dict[str, npt.NDArray[Any]]  # parameters, buffers and optimizer state by name
-_EVALUATION_BATCH = 256
-_PROGRESS_EVERY_S = 0.5
 
 
 class Diverged(Exception):
@@ -46,8 +46,12 @@ class TrainingState:
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
     schedule: dict[str, float] = field(default_factory=dict)
+    best_epoch: int = 0
+    """The epoch of the best validation accuracy so far; the first of several; 0: none yet."""
     model: Arrays = field(default_factory=dict)
     optimizer: Arrays = field(default_factory=dict)
+    best: Arrays = field(default_factory=dict)
+    """The model of `best_epoch`, where the spec says to keep that."""
 
 
 class Control(Protocol):
@@ -65,8 +69,11 @@ class Trained:
     """A finished training."""
 
     model: Arrays
+    epoch: int
+    """The one that the model is of."""
     preprocessing: Preprocessing
     history: list[dict[str, float]]
+    validation: Evaluation
     test_accuracy: float | None
     parameters: int
 
@@ -116,20 +123,36 @@ class _Training:
             self._module.load_state(state.model)
             self._optimizer.load_state(state.optimizer)
             self._rates.load_state(state.schedule)
-        self._meter = _Meter(self._position(), self._batches * spec["epochs"])
+        self._meter = Meter(self._position(), self._batches * spec["epochs"])
 
     def run(self) -> Trained:
-        while self._state.epoch < self._spec["epochs"]:
+        state = self._state
+        while state.epoch < self._spec["epochs"] and not self._gave_up():
             self._epoch()
+        epoch = state.epoch
+        if self._keeps_best and state.best_epoch < epoch:
+            epoch = state.best_epoch
+            self._module.load_state(state.best)
         data = self._data
         test = self._evaluate(data.test_images, data.test_labels) if len(data.test_labels) else None
         return Trained(
             model=self._module.state(),
+            epoch=epoch,
             preprocessing=self.preprocessing,
-            history=self._state.history,
-            test_accuracy=test[1] if test else None,
+            history=state.history,
+            validation=self._validate(),
+            test_accuracy=test.accuracy if test else None,
             parameters=sum(p.value.size for p in self._module.parameters().values()),
         )
+
+    @property
+    def _keeps_best(self) -> bool:
+        return self._spec.get("keep") == "best"
+
+    def _gave_up(self) -> bool:
+        """Whether the validation accuracy has not improved for as long as the spec waits."""
+        patience = self._spec.get("stop_patience", 0)
+        return bool(patience) and self._state.epoch - self._state.best_epoch >= patience
 
     def _epoch(self) -> None:
         state, started = self._state, time.monotonic()
@@ -145,25 +168,37 @@ class _Training:
             # The last batch's state is saved with the epoch's metrics, after the validation.
             if state.batch < self._batches:
                 self._control.between_batches(self._snapshot)
-        rows = self._validation_rows
-        loss, accuracy = self._evaluate(self._data.images[rows], self._data.labels[rows])
-        self._check_loss(loss)
+        found = self._validate()
+        self._check_loss(found.loss)
         metrics = {
             "epoch": state.epoch + 1,
             "train_loss": state.loss_sum / state.seen,
             "train_accuracy": state.correct / state.seen,
-            "validation_loss": loss,
-            "validation_accuracy": accuracy,
+            "validation_loss": found.loss,
+            "validation_accuracy": found.accuracy,
+            "validation_top5": found.top5,
+            "learning_rate": self._optimizer.learning_rate,
             "seconds": before + time.monotonic() - started,
         }
         self._progress()
-        self._rates.epoch_ended(accuracy)
+        self._rates.epoch_ended(found.accuracy)
         state.history.append(metrics)
         state.epoch, state.batch = state.epoch + 1, 0
         state.loss_sum, state.correct, state.seen, state.seconds = 0.0, 0, 0, 0.0
+        self._remember_best(found.accuracy)
         self._control.emit("epoch", metrics)
-        if state.epoch < self._spec["epochs"]:
+        if state.epoch < self._spec["epochs"] and not self._gave_up():
             self._control.between_batches(self._snapshot)
+
+    def _remember_best(self, accuracy: float) -> None:
+        state = self._state
+        if state.best_epoch:
+            best = state.history[state.best_epoch - 1]["validation_accuracy"]
+            if accuracy <= best:
+                return
+        state.best_epoch = state.epoch
+        if self._keeps_best:
+            state.best = self._module.state()
 
     def _step(self, rows: npt.NDArray[np.int64]) -> None:
         labels = self._data.labels[rows]
@@ -196,32 +231,27 @@ class _Training:
                 f"than {self._optimizer.learning_rate:g}"
             )
 
-    def _evaluate(
-        self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]
-    ) -> tuple[float, float]:
-        loss_sum, correct = 0.0, 0
-        for start in range(0, len(labels), _EVALUATION_BATCH):
-            part = slice(start, start + _EVALUATION_BATCH)
-            logits = self._module(self._normalisation.pixels(images[part]))
-            loss, _ = self._plain_loss(logits, labels[part])
-            loss_sum += loss * len(logits)
-            correct += _correct(logits, labels[part])
-            self._control.emit("alive", {})
-        return loss_sum / len(labels), correct / len(labels)
+    def _validate(self) -> Evaluation:
+        rows = self._validation_rows
+        return self._evaluate(self._data.images[rows], self._data.labels[rows])
+
+    def _evaluate(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Evaluation:
+        return evaluate(
+            self._module,
+            lambda part: self._normalisation.pixels(images[part]),
+            labels,
+            loss=self._plain_loss,
+            classes=len(self._data.classes),
+            after_batch=lambda: self._control.emit("alive", {}),
+        )
 
     def _snapshot(self) -> TrainingState:
-        state = self._state
-        return TrainingState(
-            state.epoch,
-            state.batch,
-            state.loss_sum,
-            state.correct,
-            state.seen,
-            state.seconds,
-            list(state.history),
-            self._rates.state(),
-            self._module.state(),
-            self._optimizer.state(),
+        return replace(
+            self._state,
+            history=list(self._state.history),
+            schedule=self._rates.state(),
+            model=self._module.state(),
+            optimizer=self._optimizer.state(),
         )
 
     def _position(self) -> int:
@@ -250,31 +280,6 @@ def _optimizer(spec: dict[str, Any], module: convnest_core.Module) -> Optimizer:
     kind = getattr(convnest_core, recipe.OPTIMIZER_CLASSES[spec["name"]])
     optimizer: Optimizer = kind(module.parameters(), **settings)
     return optimizer
-
-
-class _Meter:
-    """Images a second and time left, over what this process has done."""
-
-    def __init__(self, position: int, total: int) -> None:
-        self._first, self._total = position, total
-        self._started = self._told = time.monotonic()
-        self._images = 0
-
-    def count(self, images: int) -> None:
-        self._images += images
-
-    def due(self) -> bool:
-        now = time.monotonic()
-        if now - self._told < _PROGRESS_EVERY_S:
-            return False
-        self._told = now
-        return True
-
-    def read(self, position: int) -> tuple[float, float]:
-        """(images a second, seconds left)."""
-        spent = max(time.monotonic() - self._started, 1e-9)
-        done = max(position - self._first, 1)
-        return self._images / spent, (self._total - position) * spent / done
 
 
 def _correct(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> int:

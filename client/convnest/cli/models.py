@@ -17,6 +17,7 @@ from convnest.cli.output import (
     percent,
     size,
 )
+from rich.table import Table
 
 app = typer.Typer(no_args_is_help=True, help="Trained networks, their versions and aliases.")
 
@@ -123,7 +124,7 @@ def _show_model(model: Model, versions: list[ModelVersion]) -> None:
         table.add_row(
             str(one.version),
             age(one.create_time),
-            percent(one.history[-1].validation_accuracy) if one.history else "",
+            "" if one.validation_accuracy is None else percent(one.validation_accuracy),
             percent(one.test_accuracy) if one.test_accuracy is not None else "",
             f"{one.parameters:,}",
             size(one.size_bytes),
@@ -147,12 +148,35 @@ def _show_version(version: ModelVersion) -> None:
     facts.add_row("input", str(version.preprocessing.shape))
     facts.add_row("classes", ", ".join(version.classes))
     facts.add_row("dataset", version.dataset)
-    if version.history:
-        last = version.history[-1]
-        facts.add_row("validation", f"{percent(last.validation_accuracy)}, epoch {last.epoch}")
+    if version.validation_accuracy is not None:
+        accuracy = percent(version.validation_accuracy)
+        facts.add_row("validation", f"{accuracy}, epoch {version.epoch} of {len(version.history)}")
     if version.test_accuracy is not None:
         facts.add_row("test", percent(version.test_accuracy))
     facts.add_row("weights", version.weights_digest)
     for name, value in version.fingerprint.items():
         facts.add_row(name, value)
-    make_console().print(facts)
+    console = make_console()
+    console.print(facts)
+    if version.by_class:
+        console.print()
+        console.print(_by_class(version))
+
+
+def _by_class(version: ModelVersion) -> Table:
+    """How well each class is known, and what it is most often taken for."""
+    right = ("images", "precision", "recall")
+    table = make_table(("class", *right, "taken for"), right=right)
+    for place, one in enumerate(version.by_class):
+        wrong = {
+            other: count for other, count in enumerate(one.answers) if count and other != place
+        }
+        most = max(wrong, key=lambda other: wrong[other], default=None)
+        table.add_row(
+            one.name,
+            str(one.images),
+            percent(one.precision),
+            percent(one.recall),
+            "" if most is None else f"{version.by_class[most].name} ({wrong[most]}×)",
+        )
+    return table

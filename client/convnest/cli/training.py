@@ -71,6 +71,13 @@ def train(
     validation: Annotated[
         float | None, typer.Option(help="Share of the images to validate on; 0.15 by default.")
     ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(help="Whose weights: the last epoch's (default), or best."),
+    ] = None,
+    stop_patience: Annotated[
+        int | None, typer.Option(help="End after so many epochs without improvement; 0: never.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of every random choice; 0 by default.")] = None,
     checkpoint_interval: Annotated[
         float | None, typer.Option(help="Seconds between checkpoints; 30 by default.")
@@ -102,6 +109,8 @@ def train(
         "label_smoothing": label_smoothing,
         "augment": augment,
         "validation_fraction": validation,
+        "keep": keep,
+        "stop_patience": stop_patience,
         "seed": seed,
         "checkpoint_interval_s": checkpoint_interval,
         "priority": priority,

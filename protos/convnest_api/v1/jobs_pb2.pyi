@@ -380,6 +380,8 @@ class TrainSpec(google.protobuf.message.Message):
     LABEL_SMOOTHING_FIELD_NUMBER: builtins.int
     CLASS_WEIGHTS_FIELD_NUMBER: builtins.int
     AUGMENT_FIELD_NUMBER: builtins.int
+    KEEP_FIELD_NUMBER: builtins.int
+    STOP_PATIENCE_FIELD_NUMBER: builtins.int
     dataset: builtins.str
     """Name of the dataset to train on."""
     model: builtins.str
@@ -398,6 +400,10 @@ class TrainSpec(google.protobuf.message.Message):
     """Seconds between checkpoints, 1 to 3600. Default 30."""
     label_smoothing: builtins.float
     """"cross_entropy": share of each label that is spread over all classes, in [0, 1). Default 0."""
+    keep: builtins.str
+    """Which epoch's weights become the model: "last" (default), or "best" by validation accuracy."""
+    stop_patience: builtins.int
+    """End after so many epochs without a better validation accuracy, up to 10000. Default 0: never."""
     @property
     def network(self) -> google.protobuf.struct_pb2.Struct:
         """The network: {"name": "lenet", "options": {…}} or {"layers": [ … ]}."""
@@ -435,9 +441,11 @@ class TrainSpec(google.protobuf.message.Message):
         label_smoothing: builtins.float | None = ...,
         class_weights: collections.abc.Mapping[builtins.str, builtins.float] | None = ...,
         augment: collections.abc.Iterable[Global___Augmentation] | None = ...,
+        keep: builtins.str = ...,
+        stop_patience: builtins.int | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_batch_size", b"_batch_size", "_checkpoint_interval_s", b"_checkpoint_interval_s", "_epochs", b"_epochs", "_label_smoothing", b"_label_smoothing", "_seed", b"_seed", "_validation_fraction", b"_validation_fraction", "batch_size", b"batch_size", "checkpoint_interval_s", b"checkpoint_interval_s", "epochs", b"epochs", "label_smoothing", b"label_smoothing", "network", b"network", "optimizer", b"optimizer", "schedule", b"schedule", "seed", b"seed", "validation_fraction", b"validation_fraction"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_batch_size", b"_batch_size", "_checkpoint_interval_s", b"_checkpoint_interval_s", "_epochs", b"_epochs", "_label_smoothing", b"_label_smoothing", "_seed", b"_seed", "_validation_fraction", b"_validation_fraction", "augment", b"augment", "batch_size", b"batch_size", "checkpoint_interval_s", b"checkpoint_interval_s", "class_weights", b"class_weights", "dataset", b"dataset", "epochs", b"epochs", "label_smoothing", b"label_smoothing", "loss", b"loss", "model", b"model", "network", b"network", "optimizer", b"optimizer", "schedule", b"schedule", "seed", b"seed", "validation_fraction", b"validation_fraction"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_batch_size", b"_batch_size", "_checkpoint_interval_s", b"_checkpoint_interval_s", "_epochs", b"_epochs", "_label_smoothing", b"_label_smoothing", "_seed", b"_seed", "_stop_patience", b"_stop_patience", "_validation_fraction", b"_validation_fraction", "batch_size", b"batch_size", "checkpoint_interval_s", b"checkpoint_interval_s", "epochs", b"epochs", "label_smoothing", b"label_smoothing", "network", b"network", "optimizer", b"optimizer", "schedule", b"schedule", "seed", b"seed", "stop_patience", b"stop_patience", "validation_fraction", b"validation_fraction"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_batch_size", b"_batch_size", "_checkpoint_interval_s", b"_checkpoint_interval_s", "_epochs", b"_epochs", "_label_smoothing", b"_label_smoothing", "_seed", b"_seed", "_stop_patience", b"_stop_patience", "_validation_fraction", b"_validation_fraction", "augment", b"augment", "batch_size", b"batch_size", "checkpoint_interval_s", b"checkpoint_interval_s", "class_weights", b"class_weights", "dataset", b"dataset", "epochs", b"epochs", "keep", b"keep", "label_smoothing", b"label_smoothing", "loss", b"loss", "model", b"model", "network", b"network", "optimizer", b"optimizer", "schedule", b"schedule", "seed", b"seed", "stop_patience", b"stop_patience", "validation_fraction", b"validation_fraction"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_batch_size", b"_batch_size"]) -> typing.Literal["batch_size"] | None: ...
     @typing.overload
@@ -448,6 +456,8 @@ class TrainSpec(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["_label_smoothing", b"_label_smoothing"]) -> typing.Literal["label_smoothing"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_seed", b"_seed"]) -> typing.Literal["seed"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_stop_patience", b"_stop_patience"]) -> typing.Literal["stop_patience"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_validation_fraction", b"_validation_fraction"]) -> typing.Literal["validation_fraction"] | None: ...
 
@@ -580,6 +590,8 @@ class EpochMetrics(google.protobuf.message.Message):
     VALIDATION_LOSS_FIELD_NUMBER: builtins.int
     VALIDATION_ACCURACY_FIELD_NUMBER: builtins.int
     SECONDS_FIELD_NUMBER: builtins.int
+    VALIDATION_TOP5_FIELD_NUMBER: builtins.int
+    LEARNING_RATE_FIELD_NUMBER: builtins.int
     epoch: builtins.int
     """Counted from 1."""
     train_loss: builtins.float
@@ -592,6 +604,10 @@ class EpochMetrics(google.protobuf.message.Message):
     """Share of validation images classified right."""
     seconds: builtins.float
     """Seconds spent in training and validating this epoch."""
+    validation_top5: builtins.float
+    """Share of validation images whose class was among the five likeliest."""
+    learning_rate: builtins.float
+    """The step size at its end."""
     def __init__(
         self,
         *,
@@ -601,8 +617,10 @@ class EpochMetrics(google.protobuf.message.Message):
         validation_loss: builtins.float = ...,
         validation_accuracy: builtins.float = ...,
         seconds: builtins.float = ...,
+        validation_top5: builtins.float = ...,
+        learning_rate: builtins.float = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "seconds", b"seconds", "train_accuracy", b"train_accuracy", "train_loss", b"train_loss", "validation_accuracy", b"validation_accuracy", "validation_loss", b"validation_loss"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["epoch", b"epoch", "learning_rate", b"learning_rate", "seconds", b"seconds", "train_accuracy", b"train_accuracy", "train_loss", b"train_loss", "validation_accuracy", b"validation_accuracy", "validation_loss", b"validation_loss", "validation_top5", b"validation_top5"]) -> None: ...
 
 Global___EpochMetrics: typing_extensions.TypeAlias = EpochMetrics
 
@@ -658,6 +676,7 @@ class TrainResult(google.protobuf.message.Message):
     WEIGHTS_DIGEST_FIELD_NUMBER: builtins.int
     VALIDATION_ACCURACY_FIELD_NUMBER: builtins.int
     TEST_ACCURACY_FIELD_NUMBER: builtins.int
+    EPOCH_FIELD_NUMBER: builtins.int
     model: builtins.str
     """Model name."""
     version: builtins.int
@@ -668,6 +687,8 @@ class TrainResult(google.protobuf.message.Message):
     """Validation accuracy of the registered weights."""
     test_accuracy: builtins.float
     """Accuracy on the dataset's held-out test split; absent where it has none."""
+    epoch: builtins.int
+    """The epoch whose weights were registered."""
     def __init__(
         self,
         *,
@@ -676,9 +697,10 @@ class TrainResult(google.protobuf.message.Message):
         weights_digest: builtins.str = ...,
         validation_accuracy: builtins.float = ...,
         test_accuracy: builtins.float | None = ...,
+        epoch: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_test_accuracy", b"_test_accuracy", "test_accuracy", b"test_accuracy"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_test_accuracy", b"_test_accuracy", "model", b"model", "test_accuracy", b"test_accuracy", "validation_accuracy", b"validation_accuracy", "version", b"version", "weights_digest", b"weights_digest"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_test_accuracy", b"_test_accuracy", "epoch", b"epoch", "model", b"model", "test_accuracy", b"test_accuracy", "validation_accuracy", b"validation_accuracy", "version", b"version", "weights_digest", b"weights_digest"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_test_accuracy", b"_test_accuracy"]) -> typing.Literal["test_accuracy"] | None: ...
 
 Global___TrainResult: typing_extensions.TypeAlias = TrainResult

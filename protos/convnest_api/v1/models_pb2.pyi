@@ -148,6 +148,8 @@ class ModelVersion(google.protobuf.message.Message):
     HISTORY_FIELD_NUMBER: builtins.int
     TEST_ACCURACY_FIELD_NUMBER: builtins.int
     FINGERPRINT_FIELD_NUMBER: builtins.int
+    EPOCH_FIELD_NUMBER: builtins.int
+    BY_CLASS_FIELD_NUMBER: builtins.int
     model: builtins.str
     """The model's name."""
     version: builtins.int
@@ -166,6 +168,8 @@ class ModelVersion(google.protobuf.message.Message):
     """That dataset's digest."""
     test_accuracy: builtins.float
     """Accuracy on the held-out test split; absent where the dataset has none."""
+    epoch: builtins.int
+    """The epoch whose weights these are."""
     @property
     def aliases(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Aliases that point here."""
@@ -198,6 +202,10 @@ class ModelVersion(google.protobuf.message.Message):
     def fingerprint(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """Kernel set, BLAS, CPU and library versions it was trained with."""
 
+    @property
+    def by_class(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ClassMetrics]:
+        """How it does on the validation images, class by class."""
+
     def __init__(
         self,
         *,
@@ -218,12 +226,52 @@ class ModelVersion(google.protobuf.message.Message):
         history: collections.abc.Iterable[convnest_api.v1.jobs_pb2.EpochMetrics] | None = ...,
         test_accuracy: builtins.float | None = ...,
         fingerprint: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        epoch: builtins.int = ...,
+        by_class: collections.abc.Iterable[Global___ClassMetrics] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_test_accuracy", b"_test_accuracy", "create_time", b"create_time", "network", b"network", "preprocessing", b"preprocessing", "spec", b"spec", "test_accuracy", b"test_accuracy"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_test_accuracy", b"_test_accuracy", "aliases", b"aliases", "classes", b"classes", "create_time", b"create_time", "dataset", b"dataset", "dataset_digest", b"dataset_digest", "fingerprint", b"fingerprint", "history", b"history", "job_id", b"job_id", "model", b"model", "network", b"network", "parameters", b"parameters", "preprocessing", b"preprocessing", "size_bytes", b"size_bytes", "spec", b"spec", "test_accuracy", b"test_accuracy", "version", b"version", "weights_digest", b"weights_digest"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_test_accuracy", b"_test_accuracy", "aliases", b"aliases", "by_class", b"by_class", "classes", b"classes", "create_time", b"create_time", "dataset", b"dataset", "dataset_digest", b"dataset_digest", "epoch", b"epoch", "fingerprint", b"fingerprint", "history", b"history", "job_id", b"job_id", "model", b"model", "network", b"network", "parameters", b"parameters", "preprocessing", b"preprocessing", "size_bytes", b"size_bytes", "spec", b"spec", "test_accuracy", b"test_accuracy", "version", b"version", "weights_digest", b"weights_digest"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_test_accuracy", b"_test_accuracy"]) -> typing.Literal["test_accuracy"] | None: ...
 
 Global___ModelVersion: typing_extensions.TypeAlias = ModelVersion
+
+@typing.final
+class ClassMetrics(google.protobuf.message.Message):
+    """How a version does on the validation images of one class."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    IMAGES_FIELD_NUMBER: builtins.int
+    PRECISION_FIELD_NUMBER: builtins.int
+    RECALL_FIELD_NUMBER: builtins.int
+    ANSWERS_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """The class."""
+    images: builtins.int
+    """Validation images of it."""
+    precision: builtins.float
+    """Share of the answers with this class that were right; 0 where there were none."""
+    recall: builtins.float
+    """Share of its images that were answered with it."""
+    @property
+    def answers(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """How often its images were answered with each class, in the classes' order: a row of the confusion matrix.
+        Empty beyond 256 classes.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        images: builtins.int = ...,
+        precision: builtins.float = ...,
+        recall: builtins.float = ...,
+        answers: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["answers", b"answers", "images", b"images", "name", b"name", "precision", b"precision", "recall", b"recall"]) -> None: ...
+
+Global___ClassMetrics: typing_extensions.TypeAlias = ClassMetrics
 
 @typing.final
 class GetModelRequest(google.protobuf.message.Message):

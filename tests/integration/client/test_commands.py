@@ -92,6 +92,7 @@ def test_every_flag_of_training_reaches_the_server(world: FakeConvNest, run: Run
         *("--optimizer", "sgd", "--optimizer", "nesterov=true"),
         *("--schedule", "cosine", "--schedule", "warmup_epochs=1.5", "--label-smoothing", 0.1),
         *("--augment", "crop", "--augment", "flip"),
+        *("--keep", "best", "--stop-patience", 3),
         *("--weight-decay", 0, "--loss", "squared", "--validation", 0.2, "--seed", 9),
         *("--checkpoint-interval", 5, "--priority", -3),
     )
@@ -111,6 +112,8 @@ def test_every_flag_of_training_reaches_the_server(world: FakeConvNest, run: Run
         label_smoothing=0.1,
         augment=[jobs_pb2.Augmentation(name="crop"), jobs_pb2.Augmentation(name="flip")],
         validation_fraction=0.2,
+        keep="best",
+        stop_patience=3,
         seed=9,
         checkpoint_interval_s=5,
     )

@@ -41,7 +41,7 @@ def training(done: int, *, epoch: int) -> Progress:
 
 
 def epoch(number: int, accuracy: float) -> EpochMetrics:
-    return EpochMetrics(number, 0.5, 0.9, 0.4, accuracy, 1.5)
+    return EpochMetrics(number, 0.5, 0.9, 0.4, accuracy, 1.5, 1.0, 0.1)
 
 
 def plain() -> tuple[PlainDisplay, io.StringIO]:

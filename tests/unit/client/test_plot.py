@@ -9,7 +9,9 @@ from PIL import Image
 
 
 def metrics(epoch: int) -> EpochMetrics:
-    return EpochMetrics(epoch, 1 / epoch, 1 - 0.3 / epoch, 0.8 / epoch, 1 - 0.2 / epoch, 2.0)
+    return EpochMetrics(
+        epoch, 1 / epoch, 1 - 0.3 / epoch, 0.8 / epoch, 1 - 0.2 / epoch, 2.0, 1.0, 0.1
+    )
 
 
 @pytest.mark.parametrize("epochs", [[1], [1, 2, 3], [1, 2, 3, 2, 3, 4], list(range(1, 60))])

@@ -36,6 +36,8 @@ def test_a_full_spec_survives_the_round_trip() -> None:
         class_weights={"seven": 2.0},
         augment=["flip", {"name": "crop", "padding": 2}],
         validation_fraction=0.15,
+        keep="best",
+        stop_patience=4,
         seed=2**63,
         checkpoint_interval_s=30.0,
     )

@@ -158,6 +158,41 @@ def test_every_recipe_goes_on_to_the_same_bits(
     assert timeless(parts.history) == timeless(whole.history)
 
 
+def _worsening(spec: Spec) -> Spec:
+    """Good in its first epoch, and then driven away."""
+    return {
+        **spec,
+        "epochs": 6,
+        "optimizer": {**spec["optimizer"], "learning_rate": 0.05, "momentum": 0.0},
+        "schedule": {"name": "constant", "warmup_epochs": 0},
+        "stop_patience": 2,
+    }
+
+
+def test_a_training_that_improves_no_more_ends_early(
+    spec: Spec, data: Dataset, tmp_path: Path
+) -> None:
+    spec = {**_worsening(spec), "optimizer": {**spec["optimizer"], "learning_rate": 1e-12}}
+    trained = train(spec, data, state=None, control=Stopping())
+    assert (trained.epoch, len(trained.history)) == (3, 3)
+    parts = interrupted(spec, data, [3, 4, 5], tmp_path / "checkpoint")
+    assert digest(parts) == digest(trained)
+
+
+@pytest.mark.parametrize("stops", [[], [4, 9, 2]])
+def test_the_best_epochs_weights_are_kept(
+    spec: Spec, data: Dataset, tmp_path: Path, stops: list[int]
+) -> None:
+    spec = {**_worsening(spec), "keep": "best", "stop_patience": 0}
+    trained = interrupted(spec, data, stops, tmp_path / "checkpoint")
+    accuracies = [epoch["validation_accuracy"] for epoch in trained.history]
+    best = accuracies.index(max(accuracies)) + 1
+    assert trained.epoch == best
+    assert trained.validation.accuracy == max(accuracies)
+    alone = train({**spec, "epochs": best, "keep": "last"}, data, state=None, control=Stopping())
+    assert digest(trained) == digest(alone)
+
+
 def test_the_schedule_decides_how_far_a_step_goes(spec: Spec, data: Dataset) -> None:
     optimizer = {**spec["optimizer"], "momentum": 0.0, "weight_decay": 0.0}
     spec = {**spec, "optimizer": optimizer}
