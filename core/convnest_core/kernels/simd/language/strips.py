@@ -24,24 +24,33 @@ from .vectors import (
     emit_fused,
     emit_load,
     emit_load_part,
+    emit_splat,
     emit_store,
     emit_store_part,
 )
 
 I64 = types.int64
 _DOUBLES = ir.VectorType(ir.DoubleType(), WIDTH)
+_INTEGERS = ir.VectorType(ir.IntType(32), WIDTH)
+_BYTES = ir.VectorType(ir.IntType(8), WIDTH)
+_NO_BYTES = ir.Constant(_BYTES, [0] * WIDTH)
+_FIRST = ir.IntType(32)(0)
+_ALL_FIRST = ir.Constant(_INTEGERS, [0] * WIDTH)
 
 
 def strip(Q: int) -> ModuleType:
     """The operations on Q vectors, by name; indices and counts are of elements.
 
-    - zero() → v
+    - zero(), splat(number) → v
     - read(span, index, count) → v: the elements from `index` on, zero beyond `count`
     - write(span, index, count, v): the first `count` elements
     - tally(doubles, index, v): doubles[index : index + Q · WIDTH] += v, all of it
     - plus(v, u), minus(v, u), times(v, u), fused(v, u, t) = v · u + t
     - rectified(v) = max(v, 0), NaN stays NaN
     - where_positive(v, u): u where v > 0, else zero
+    - where_larger(v, u, then, otherwise): `then` where v > u or v is NaN, else `otherwise`
+    - where_byte(bytes, index, number, v): v where the byte of the same place is `number`, else zero
+    - write_bytes(bytes, index, v): v's whole numbers, Q · WIDTH of them, as a byte each
 
     It is a module because names in modules are what Numba looks up while it compiles.
     """
@@ -69,7 +78,11 @@ def strip(Q: int) -> ModuleType:
         def of_three(_typing: Any, v: Any, u: Any, t: Any) -> Any:
             return signature, emit
 
-        return intrinsic((of_one, of_two, of_three)[inputs - 1])  # it looks at their parameters
+        def of_four(_typing: Any, v: Any, u: Any, t: Any, w: Any) -> Any:
+            return signature, emit
+
+        # It looks at their parameters.
+        return intrinsic((of_one, of_two, of_three, of_four)[inputs - 1])
 
     def place(b: ir.IRBuilder, index: ir.Value, q: int) -> ir.Value:
         return b.add(index, index.type(q * WIDTH))
@@ -157,12 +170,78 @@ def strip(Q: int) -> ModuleType:
 
         return types.void(span, I64, strip_type), emit
 
+    @intrinsic
+    def splat(_typing: Any, number: Any) -> Any:
+        def emit(_c: Any, b: ir.IRBuilder, _s: Any, given: Any) -> ir.Value:
+            result = empty
+            for q in range(Q):
+                result = b.insert_value(result, emit_splat(b, given[0]), q)
+            return result
+
+        return strip_type(types.float32), emit
+
+    @intrinsic
+    def where_byte(_typing: Any, span: Any, index: Any, number: Any, v: Any) -> Any:
+        if not accessible(span, element="uint8"):
+            return None
+        access = Access(span)
+
+        def emit(_c: Any, b: ir.IRBuilder, _s: Any, given: Any) -> ir.Value:
+            span_, index_, number_, v_ = given
+            undefined = ir.Constant(_BYTES, ir.Undefined)
+            first = b.insert_element(undefined, b.trunc(number_, ir.IntType(8)), _FIRST)
+            wanted = b.shuffle_vector(first, undefined, _ALL_FIRST)
+            result = empty
+            for q in range(Q):
+                at = place(b, index_, q)
+
+                def load(at: Any = at) -> ir.Value:
+                    where = b.bitcast(access.place(b, span_, at), _BYTES.as_pointer())
+                    return b.load(where, align=1)
+
+                found = access.guarded(
+                    b, span_, at, count=at.type(WIDTH), access=load, otherwise=_NO_BYTES
+                )
+                same = b.icmp_unsigned("==", found, wanted)
+                result = b.insert_value(result, b.select(same, b.extract_value(v_, q), ZERO), q)
+            return result
+
+        return strip_type(span, I64, I64, strip_type), emit
+
+    @intrinsic
+    def write_bytes(_typing: Any, span: Any, index: Any, v: Any) -> Any:
+        if not accessible(span, element="uint8", writable=True):
+            return None
+        access = Access(span)
+
+        def emit(context: Any, b: ir.IRBuilder, _s: Any, given: Any) -> ir.Value:
+            span_, index_, v_ = given
+            for q in range(Q):
+                at = place(b, index_, q)
+                numbers = b.fptosi(b.extract_value(v_, q), _INTEGERS)
+                narrow = b.trunc(numbers, _BYTES)
+
+                def store(at: Any = at, narrow: Any = narrow) -> ir.Value:
+                    where = b.bitcast(access.place(b, span_, at), _BYTES.as_pointer())
+                    return b.store(narrow, where, align=1)
+
+                access.guarded(b, span_, at, count=at.type(WIDTH), access=store, otherwise=None)
+            return context.get_dummy_value()
+
+        return types.void(span, I64, strip_type), emit
+
+    def larger(b: ir.IRBuilder, v: Any, u: Any, then: Any, otherwise: Any) -> ir.Value:
+        # "Not at most" would hold for a NaN in u, too, and give it away.
+        is_larger = b.or_(b.fcmp_ordered(">", v, u), b.fcmp_unordered("uno", v, v))
+        return b.select(is_larger, then, otherwise)
+
     def positive(b: ir.IRBuilder, v: ir.Value, u: ir.Value) -> ir.Value:
         return b.select(b.fcmp_ordered(">", v, ZERO), u, ZERO)
 
     operations = ModuleType(f"strip_{Q}")
     named = {
         "zero": zero,
+        "splat": splat,
         "read": read,
         "write": write,
         "tally": tally,
@@ -172,6 +251,9 @@ def strip(Q: int) -> ModuleType:
         "fused": lifted(3, emit_fused),
         "rectified": lifted(1, lambda b, v: b.select(b.fcmp_ordered("<", v, ZERO), ZERO, v)),
         "where_positive": lifted(2, positive),
+        "where_larger": lifted(4, larger),
+        "where_byte": where_byte,
+        "write_bytes": write_bytes,
     }
     for name, operation in named.items():
         setattr(operations, name, operation)
