@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from math import prod
 
-import numpy as np
-
 from convnest_core.arrays import Array, DType, Shape
+
+from .aligned import empty_aligned
 
 
 class _Held(threading.local):
@@ -19,9 +19,9 @@ _held = _Held()
 
 
 def scratch(name: str, shape: Shape, dtype: DType) -> Array:
-    """An uninitialised contiguous array, valid until this thread asks for `name` again."""
+    """An uninitialised array without gaps, valid until this thread asks for `name` again."""
     size = prod(shape)
     buffer = _held.buffers.get((name, dtype))
     if buffer is None or buffer.size < size:
-        buffer = _held.buffers[name, dtype] = np.empty(size, dtype)
+        buffer = _held.buffers[name, dtype] = empty_aligned((size,), dtype)
     return buffer[:size].reshape(shape)
