@@ -13,7 +13,7 @@ from convnest_api.v1 import jobs_pb2, training_pb2, training_pb2_grpc
 from convnest import job_decoding as decode
 from convnest.connection import Connection
 from convnest.convert import pages, time_from_proto
-from convnest.errors import ConvNestError
+from convnest.errors import ConvNestError, InvalidArgument
 from convnest.events import JobEvent
 from convnest.job_types import (
     JobError,
@@ -44,6 +44,9 @@ class Job:
     failed_attempts: int
     max_attempts: int
     cancel_requested: bool
+    pause_requested: bool
+    queue_position: int
+    """1 for the waiting job that the next free worker takes; 0 where it does not wait."""
     worker: str
     progress: Progress | None
     error: JobError | None
@@ -91,6 +94,31 @@ class Job:
         FailedPrecondition where it has ended already.
         """
         return self._jobs.cancel(self.id)
+
+    def pause(self) -> Job:
+        """Asks to set the job aside; a running one leaves a checkpoint and stops at its next batch.
+
+        FailedPrecondition where it neither waits nor runs.
+        """
+        return self._jobs.pause(self.id)
+
+    def resume(self) -> Job:
+        """Queues the paused job again. FailedPrecondition where it is not paused."""
+        return self._jobs.resume(self.id)
+
+    def retry(self) -> Job:
+        """Queues the same training anew, as another job, which is returned.
+
+        FailedPrecondition where this one has neither failed nor been cancelled.
+        """
+        return self._jobs.retry(self.id)
+
+    def set_priority(self, priority: int) -> Job:
+        """Moves the job in the queue; -100 to 100, higher runs first.
+
+        FailedPrecondition where it has ended.
+        """
+        return self._jobs.set_priority(self.id, priority)
 
 
 class Jobs:
@@ -168,6 +196,28 @@ class Jobs:
         request = training_pb2.CancelJobRequest(id=job_id)
         return self.from_proto(self._connection.call(self._stub.CancelJob, request).job)
 
+    def pause(self, job_id: str) -> Job:
+        """As `Job.pause`, by id."""
+        request = training_pb2.PauseJobRequest(id=job_id)
+        return self.from_proto(self._connection.call(self._stub.PauseJob, request).job)
+
+    def resume(self, job_id: str) -> Job:
+        """As `Job.resume`, by id."""
+        request = training_pb2.ResumeJobRequest(id=job_id)
+        return self.from_proto(self._connection.call(self._stub.ResumeJob, request).job)
+
+    def retry(self, job_id: str, *, request_id: str | None = None) -> Job:
+        """As `Job.retry`, by id; the same `request_id` again (within a day) is the same job."""
+        request = training_pb2.RetryJobRequest(id=job_id, request_id=request_id or uuid.uuid4().hex)
+        return self.from_proto(self._connection.call(self._stub.RetryJob, request).job)
+
+    def set_priority(self, job_id: str, priority: int) -> Job:
+        """As `Job.set_priority`, by id."""
+        if not -(2**31) <= priority < 2**31:
+            raise InvalidArgument.of("priority", f"must be ≥ -100 and ≤ 100, got {priority}")
+        request = training_pb2.SetJobPriorityRequest(id=job_id, priority=priority)
+        return self.from_proto(self._connection.call(self._stub.SetJobPriority, request).job)
+
     def remove(self, job_id: str) -> None:
         """Removes a job's record and events; what it made stays.
 
@@ -193,6 +243,8 @@ class Jobs:
             failed_attempts=message.failed_attempts,
             max_attempts=message.max_attempts,
             cancel_requested=message.cancel_requested,
+            pause_requested=message.pause_requested,
+            queue_position=message.queue_position,
             worker=message.worker,
             progress=decode.progress(message.progress) if message.HasField("progress") else None,
             error=decode.job_error(message.error) if message.HasField("error") else None,

@@ -54,6 +54,8 @@ def job(record: Job) -> jobs_pb2.Job:
         failed_attempts=record.failed_attempts,
         max_attempts=record.max_attempts,
         cancel_requested=record.wish is Wish.CANCEL,
+        pause_requested=record.wish is Wish.PAUSE,
+        queue_position=record.queue_position,
         worker=record.worker,
         progress=progress(record.progress) if record.progress else None,
         error=job_error(record.error) if record.error else None,

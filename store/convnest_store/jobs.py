@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, cast
 
@@ -94,6 +94,8 @@ class Job:
     failures: tuple[Failure, ...]
     checkpoints: tuple[Json, ...] = field(repr=False)
     """What to go on from: the latest first, then the one before."""
+    queue_position: int = 0
+    """1 for the waiting job that the next free worker takes; 0 where it does not wait."""
 
 
 @dataclass(frozen=True)
@@ -153,10 +155,10 @@ class JobStore:
         """The record; raises NotFound."""
         _check_id(job_id)
         with unavailable_as_ours("state"):
-            fields = cast(dict[str, str], self._client.hgetall(key("job", job_id)))
-        if not fields:
+            found = self._read_all([job_id])
+        if not found:
             raise NotFound(f"job {job_id} does not exist")
-        return _read(fields)
+        return found[0]
 
     def list(
         self, *, states: Sequence[JobState] = (), before: str = "", limit: int = 50
@@ -168,11 +170,20 @@ class JobStore:
             ids: set[str] = set()
             for table in tables:
                 ids.update(cast(list[str], self._client.zrevrangebylex(table, top, "-", 0, limit)))
-            pipeline = self._client.pipeline(transaction=False)
-            for job_id in sorted(ids, reverse=True)[:limit]:
-                pipeline.hgetall(key("job", job_id))
-            records = cast(list[dict[str, str]], pipeline.execute())
-        return [_read(fields) for fields in records if fields]
+            return self._read_all(sorted(ids, reverse=True)[:limit])
+
+    def _read_all(self, ids: Sequence[str]) -> Sequence[Job]:
+        """The records that exist, with their places in the queue."""
+        pipeline = self._client.pipeline(transaction=False)
+        for job_id in ids:
+            pipeline.hgetall(key("job", job_id))
+            pipeline.zrank(key("waiting"), job_id)
+        answers = pipeline.execute()
+        return [
+            replace(_read(fields), queue_position=0 if rank is None else rank + 1)
+            for fields, rank in zip(answers[::2], answers[1::2], strict=True)
+            if fields
+        ]
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state."""
@@ -194,6 +205,30 @@ class JobStore:
         """
         _check_id(job_id)
         self._scripts.run("cancel_job", job_id)
+        return self.get(job_id)
+
+    def pause(self, job_id: str) -> Job:
+        """PAUSED at once where it waits, a wish where it runs.
+
+        Raises NotFound, FailedPrecondition (neither waiting nor running, or being cancelled).
+        """
+        _check_id(job_id)
+        self._scripts.run("pause_job", job_id)
+        return self.get(job_id)
+
+    def resume(self, job_id: str) -> Job:
+        """QUEUED again where it is paused; takes the wish back where that is not met yet.
+
+        Raises NotFound, FailedPrecondition (not paused).
+        """
+        _check_id(job_id)
+        self._scripts.run("resume_job", job_id)
+        return self.get(job_id)
+
+    def set_priority(self, job_id: str, priority: int) -> Job:
+        """Moves it to its new place where it waits. Raises NotFound, FailedPrecondition (final)."""
+        _check_id(job_id)
+        self._scripts.run("set_priority", job_id, priority)
         return self.get(job_id)
 
     def delete(self, job_id: str) -> None:

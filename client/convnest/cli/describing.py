@@ -53,6 +53,8 @@ def outcome(job: Job) -> str:
             return "; ".join([f"{back} are back", *rebuilt.problems])
     if job.error is not None:
         return job.error.message
+    if job.queue_position:
+        return f"number {job.queue_position} in the queue"
     progress = job.progress
     if job.state is not JobState.RUNNING or progress is None:
         return "cancelling" if job.cancel_requested and not job.state.is_final else ""

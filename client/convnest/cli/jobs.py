@@ -72,6 +72,8 @@ def show(context: typer.Context, job_id: JobId, as_json: AsJson = False) -> None
     if job.worker:
         facts.add_row("worker", job.worker)
     facts.add_row("priority", str(job.priority))
+    if job.queue_position:
+        facts.add_row("queue", f"number {job.queue_position}")
     facts.add_row("failed attempts", f"{job.failed_attempts} of {job.max_attempts}")
     for failure in job.failures:
         facts.add_row(f"attempt {failure.attempt}", f"{failure.reason}: {failure.message}")
@@ -113,6 +115,45 @@ def cancel(context: typer.Context, job_id: JobId, as_json: AsJson = False) -> No
 
 
 @app.command()
+def pause(context: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
+    """Set a job aside; a running one leaves a checkpoint and stops at its next batch."""
+    with connect(context) as client:
+        job = client.jobs.pause(job_id)
+    if as_json:
+        print_json(job)
+    elif job.state is JobState.PAUSED:
+        make_console().print(f"job {job.id} is paused; go on with: convnest jobs resume {job.id}")
+    else:
+        make_console().print(f"job {job.id} will be paused at its next batch")
+
+
+@app.command()
+def resume(context: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
+    """Queue a paused job again; it goes on where it was."""
+    with connect(context) as client:
+        _show_queued(client.jobs.resume(job_id), as_json=as_json)
+
+
+@app.command()
+def retry(context: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
+    """Train once more what has failed or was cancelled, from its beginning, as another job."""
+    with connect(context) as client:
+        _show_queued(client.jobs.retry(job_id), as_json=as_json)
+
+
+@app.command()
+def priority(
+    context: typer.Context,
+    job_id: JobId,
+    value: Annotated[int, typer.Argument(help="-100 to 100; higher runs first.")],
+    as_json: AsJson = False,
+) -> None:
+    """Move a job in the queue."""
+    with connect(context) as client:
+        _show_queued(client.jobs.set_priority(job_id, value), as_json=as_json)
+
+
+@app.command()
 def rm(context: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
     """Remove the record of a job that has ended; what it made stays."""
     with connect(context) as client:
@@ -121,6 +162,15 @@ def rm(context: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
         print_json({"removed": job_id})
     else:
         make_console().print(f"removed job {job_id}")
+
+
+def _show_queued(job: Job, *, as_json: bool) -> None:
+    if as_json:
+        print_json(job)
+        return
+    place = f", number {job.queue_position} in the queue" if job.queue_position else ""
+    text = f"job {job.id} is {job.state.value.lower()} with priority {job.priority}{place}"
+    make_console().print(text)
 
 
 def _state(state: JobState) -> Text:

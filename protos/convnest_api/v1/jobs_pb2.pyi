@@ -809,6 +809,8 @@ class Job(google.protobuf.message.Message):
     INGEST_RESULT_FIELD_NUMBER: builtins.int
     COLLECT_GARBAGE_RESULT_FIELD_NUMBER: builtins.int
     REBUILD_RESULT_FIELD_NUMBER: builtins.int
+    QUEUE_POSITION_FIELD_NUMBER: builtins.int
+    PAUSE_REQUESTED_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Assigned at creation; sorts by creation time."""
     kind: Global___JobKind.ValueType
@@ -825,6 +827,10 @@ class Job(google.protobuf.message.Message):
     """A wish to cancel is on record and not yet met."""
     worker: builtins.str
     """Name of the worker that holds it, while it runs."""
+    queue_position: builtins.int
+    """1 for the waiting job that the next free worker takes; 0 where it does not wait."""
+    pause_requested: builtins.bool
+    """A wish to pause is on record and not yet met."""
     @property
     def train(self) -> Global___TrainSpec:
         """For JOB_KIND_TRAIN."""
@@ -906,9 +912,11 @@ class Job(google.protobuf.message.Message):
         ingest_result: Global___IngestResult | None = ...,
         collect_garbage_result: Global___CollectGarbageResult | None = ...,
         rebuild_result: Global___RebuildResult | None = ...,
+        queue_position: builtins.int = ...,
+        pause_requested: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["collect_garbage", b"collect_garbage", "collect_garbage_result", b"collect_garbage_result", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "ingest", b"ingest", "ingest_result", b"ingest_result", "progress", b"progress", "rebuild", b"rebuild", "rebuild_result", b"rebuild_result", "result", b"result", "spec", b"spec", "start_time", b"start_time", "train", b"train", "train_result", b"train_result"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["cancel_requested", b"cancel_requested", "collect_garbage", b"collect_garbage", "collect_garbage_result", b"collect_garbage_result", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "failed_attempts", b"failed_attempts", "failures", b"failures", "id", b"id", "ingest", b"ingest", "ingest_result", b"ingest_result", "kind", b"kind", "max_attempts", b"max_attempts", "priority", b"priority", "progress", b"progress", "rebuild", b"rebuild", "rebuild_result", b"rebuild_result", "result", b"result", "spec", b"spec", "start_time", b"start_time", "state", b"state", "train", b"train", "train_result", b"train_result", "worker", b"worker"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cancel_requested", b"cancel_requested", "collect_garbage", b"collect_garbage", "collect_garbage_result", b"collect_garbage_result", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "failed_attempts", b"failed_attempts", "failures", b"failures", "id", b"id", "ingest", b"ingest", "ingest_result", b"ingest_result", "kind", b"kind", "max_attempts", b"max_attempts", "pause_requested", b"pause_requested", "priority", b"priority", "progress", b"progress", "queue_position", b"queue_position", "rebuild", b"rebuild", "rebuild_result", b"rebuild_result", "result", b"result", "spec", b"spec", "start_time", b"start_time", "state", b"state", "train", b"train", "train_result", b"train_result", "worker", b"worker"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["train_result", "ingest_result", "collect_garbage_result", "rebuild_result"] | None: ...
     @typing.overload

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from convnest_api.v1 import jobs_pb2 as convnest__api_dot_v1_dot_jobs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63onvnest_api/v1/training.proto\x12\x0f\x63onvnest_api.v1\x1a\x1a\x63onvnest_api/v1/jobs.proto\"\x81\x01\n\x18\x43reateTrainingJobRequest\x12(\n\x04spec\x18\x01 \x01(\x0b\x32\x1a.convnest_api.v1.TrainSpec\x12\x10\n\x08priority\x18\x02 \x01(\x05\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"T\n\x0cLayerSummary\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x14\n\x0coutput_shape\x18\x03 \x03(\r\x12\x12\n\nparameters\x18\x04 \x01(\x04\"m\n\x19\x43reateTrainingJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.convnest_api.v1.Job\x12-\n\x06layers\x18\x02 \x03(\x0b\x32\x1d.convnest_api.v1.LayerSummary\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"3\n\x0eGetJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.convnest_api.v1.Job\"c\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12)\n\x06states\x18\x03 \x03(\x0e\x32\x19.convnest_api.v1.JobState\"O\n\x10ListJobsResponse\x12\"\n\x04jobs\x18\x01 \x03(\x0b\x32\x14.convnest_api.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x0fWatchJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x04\"<\n\x10WatchJobResponse\x12(\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x19.convnest_api.v1.JobEvent\"\x1e\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"6\n\x11\x43\x61ncelJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.convnest_api.v1.Job\"\x1e\n\x10\x44\x65leteJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"\x15\n\x13ListNetworksRequest\"@\n\rNetworkOption\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x64oc\x18\x02 \x01(\t\x12\x14\n\x0c\x64\x65\x66\x61ult_json\x18\x03 \x01(\t\"Y\n\x0bNetworkKind\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x64oc\x18\x02 \x01(\t\x12/\n\x07options\x18\x03 \x03(\x0b\x32\x1e.convnest_api.v1.NetworkOption\"t\n\x14ListNetworksResponse\x12.\n\x08networks\x18\x01 \x03(\x0b\x32\x1c.convnest_api.v1.NetworkKind\x12,\n\x06layers\x18\x02 \x03(\x0b\x32\x1c.convnest_api.v1.NetworkKind2\xf1\x04\n\x0fTrainingService\x12j\n\x11\x43reateTrainingJob\x12).convnest_api.v1.CreateTrainingJobRequest\x1a*.convnest_api.v1.CreateTrainingJobResponse\x12I\n\x06GetJob\x12\x1e.convnest_api.v1.GetJobRequest\x1a\x1f.convnest_api.v1.GetJobResponse\x12O\n\x08ListJobs\x12 .convnest_api.v1.ListJobsRequest\x1a!.convnest_api.v1.ListJobsResponse\x12Q\n\x08WatchJob\x12 .convnest_api.v1.WatchJobRequest\x1a!.convnest_api.v1.WatchJobResponse0\x01\x12R\n\tCancelJob\x12!.convnest_api.v1.CancelJobRequest\x1a\".convnest_api.v1.CancelJobResponse\x12R\n\tDeleteJob\x12!.convnest_api.v1.DeleteJobRequest\x1a\".convnest_api.v1.DeleteJobResponse\x12[\n\x0cListNetworks\x12$.convnest_api.v1.ListNetworksRequest\x1a%.convnest_api.v1.ListNetworksResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63onvnest_api/v1/training.proto\x12\x0f\x63onvnest_api.v1\x1a\x1a\x63onvnest_api/v1/jobs.proto\"\x81\x01\n\x18\x43reateTrainingJobRequest\x12(\n\x04spec\x18\x01 \x01(\x0b\x32\x1a.convnest_api.v1.TrainSpec\x12\x10\n\x08priority\x18\x02 \x01(\x05\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"T\n\x0cLayerSummary\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x14\n\x0coutput_shape\x18\x03 \x03(\r\x12\x12\n\nparameters\x18\x04 \x01(\x04\"m\n\x19\x43reateTrainingJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.convnest_api.v1.Job\x12-\n\x06layers\x18\x02 \x03(\x0b\x32\x1d.convnest_api.v1.LayerSummary\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"3\n\x0eGetJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.convnest_api.v1.Job\"c\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12)\n\x06states\x18\x03 \x03(\x0e\x32\x19.convnest_api.v1.JobState\"O\n\x10ListJobsResponse\x12\"\n\x04jobs\x18\x01 \x03(\x0b\x32\x14.convnest_api.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x0fWatchJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\x04\"<\n\x10WatchJobResponse\x12(\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x19.convnest_api.v1.JobEvent\"\x1e\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"6\n\x11\x43\x61ncelJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.convnest_api.v1.Job\"\x1d\n\x0fPauseJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"5\n\x10PauseJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.convnest_api.v1.Job\"\x1e\n\x10ResumeJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"6\n\x11ResumeJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.convnest_api.v1.Job\"1\n\x0fRetryJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"5\n\x10RetryJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.convnest_api.v1.Job\"5\n\x15SetJobPriorityRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08priority\x18\x02 \x01(\x05\";\n\x16SetJobPriorityResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.convnest_api.v1.Job\"\x1e\n\x10\x44\x65leteJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"\x15\n\x13ListNetworksRequest\"@\n\rNetworkOption\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x64oc\x18\x02 \x01(\t\x12\x14\n\x0c\x64\x65\x66\x61ult_json\x18\x03 \x01(\t\"Y\n\x0bNetworkKind\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x64oc\x18\x02 \x01(\t\x12/\n\x07options\x18\x03 \x03(\x0b\x32\x1e.convnest_api.v1.NetworkOption\"t\n\x14ListNetworksResponse\x12.\n\x08networks\x18\x01 \x03(\x0b\x32\x1c.convnest_api.v1.NetworkKind\x12,\n\x06layers\x18\x02 \x03(\x0b\x32\x1c.convnest_api.v1.NetworkKind2\xca\x07\n\x0fTrainingService\x12j\n\x11\x43reateTrainingJob\x12).convnest_api.v1.CreateTrainingJobRequest\x1a*.convnest_api.v1.CreateTrainingJobResponse\x12I\n\x06GetJob\x12\x1e.convnest_api.v1.GetJobRequest\x1a\x1f.convnest_api.v1.GetJobResponse\x12O\n\x08ListJobs\x12 .convnest_api.v1.ListJobsRequest\x1a!.convnest_api.v1.ListJobsResponse\x12Q\n\x08WatchJob\x12 .convnest_api.v1.WatchJobRequest\x1a!.convnest_api.v1.WatchJobResponse0\x01\x12R\n\tCancelJob\x12!.convnest_api.v1.CancelJobRequest\x1a\".convnest_api.v1.CancelJobResponse\x12O\n\x08PauseJob\x12 .convnest_api.v1.PauseJobRequest\x1a!.convnest_api.v1.PauseJobResponse\x12R\n\tResumeJob\x12!.convnest_api.v1.ResumeJobRequest\x1a\".convnest_api.v1.ResumeJobResponse\x12O\n\x08RetryJob\x12 .convnest_api.v1.RetryJobRequest\x1a!.convnest_api.v1.RetryJobResponse\x12\x61\n\x0eSetJobPriority\x12&.convnest_api.v1.SetJobPriorityRequest\x1a\'.convnest_api.v1.SetJobPriorityResponse\x12R\n\tDeleteJob\x12!.convnest_api.v1.DeleteJobRequest\x1a\".convnest_api.v1.DeleteJobResponse\x12[\n\x0cListNetworks\x12$.convnest_api.v1.ListNetworksRequest\x1a%.convnest_api.v1.ListNetworksResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,18 +54,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANCELJOBREQUEST']._serialized_end=811
   _globals['_CANCELJOBRESPONSE']._serialized_start=813
   _globals['_CANCELJOBRESPONSE']._serialized_end=867
-  _globals['_DELETEJOBREQUEST']._serialized_start=869
-  _globals['_DELETEJOBREQUEST']._serialized_end=899
-  _globals['_DELETEJOBRESPONSE']._serialized_start=901
-  _globals['_DELETEJOBRESPONSE']._serialized_end=920
-  _globals['_LISTNETWORKSREQUEST']._serialized_start=922
-  _globals['_LISTNETWORKSREQUEST']._serialized_end=943
-  _globals['_NETWORKOPTION']._serialized_start=945
-  _globals['_NETWORKOPTION']._serialized_end=1009
-  _globals['_NETWORKKIND']._serialized_start=1011
-  _globals['_NETWORKKIND']._serialized_end=1100
-  _globals['_LISTNETWORKSRESPONSE']._serialized_start=1102
-  _globals['_LISTNETWORKSRESPONSE']._serialized_end=1218
-  _globals['_TRAININGSERVICE']._serialized_start=1221
-  _globals['_TRAININGSERVICE']._serialized_end=1846
+  _globals['_PAUSEJOBREQUEST']._serialized_start=869
+  _globals['_PAUSEJOBREQUEST']._serialized_end=898
+  _globals['_PAUSEJOBRESPONSE']._serialized_start=900
+  _globals['_PAUSEJOBRESPONSE']._serialized_end=953
+  _globals['_RESUMEJOBREQUEST']._serialized_start=955
+  _globals['_RESUMEJOBREQUEST']._serialized_end=985
+  _globals['_RESUMEJOBRESPONSE']._serialized_start=987
+  _globals['_RESUMEJOBRESPONSE']._serialized_end=1041
+  _globals['_RETRYJOBREQUEST']._serialized_start=1043
+  _globals['_RETRYJOBREQUEST']._serialized_end=1092
+  _globals['_RETRYJOBRESPONSE']._serialized_start=1094
+  _globals['_RETRYJOBRESPONSE']._serialized_end=1147
+  _globals['_SETJOBPRIORITYREQUEST']._serialized_start=1149
+  _globals['_SETJOBPRIORITYREQUEST']._serialized_end=1202
+  _globals['_SETJOBPRIORITYRESPONSE']._serialized_start=1204
+  _globals['_SETJOBPRIORITYRESPONSE']._serialized_end=1263
+  _globals['_DELETEJOBREQUEST']._serialized_start=1265
+  _globals['_DELETEJOBREQUEST']._serialized_end=1295
+  _globals['_DELETEJOBRESPONSE']._serialized_start=1297
+  _globals['_DELETEJOBRESPONSE']._serialized_end=1316
+  _globals['_LISTNETWORKSREQUEST']._serialized_start=1318
+  _globals['_LISTNETWORKSREQUEST']._serialized_end=1339
+  _globals['_NETWORKOPTION']._serialized_start=1341
+  _globals['_NETWORKOPTION']._serialized_end=1405
+  _globals['_NETWORKKIND']._serialized_start=1407
+  _globals['_NETWORKKIND']._serialized_end=1496
+  _globals['_LISTNETWORKSRESPONSE']._serialized_start=1498
+  _globals['_LISTNETWORKSRESPONSE']._serialized_end=1614
+  _globals['_TRAININGSERVICE']._serialized_start=1617
+  _globals['_TRAININGSERVICE']._serialized_end=2587
 # @@protoc_insertion_point(module_scope)

@@ -287,6 +287,170 @@ class CancelJobResponse(google.protobuf.message.Message):
 Global___CancelJobResponse: typing_extensions.TypeAlias = CancelJobResponse
 
 @typing.final
+class PauseJobRequest(google.protobuf.message.Message):
+    """Asks to set a job aside."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The job's id."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id"]) -> None: ...
+
+Global___PauseJobRequest: typing_extensions.TypeAlias = PauseJobRequest
+
+@typing.final
+class PauseJobResponse(google.protobuf.message.Message):
+    """The job, with the wish on record."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: builtins.int
+    @property
+    def job(self) -> convnest_api.v1.jobs_pb2.Job:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        job: convnest_api.v1.jobs_pb2.Job | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["job", b"job"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["job", b"job"]) -> None: ...
+
+Global___PauseJobResponse: typing_extensions.TypeAlias = PauseJobResponse
+
+@typing.final
+class ResumeJobRequest(google.protobuf.message.Message):
+    """Asks to go on with a job."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The job's id."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id"]) -> None: ...
+
+Global___ResumeJobRequest: typing_extensions.TypeAlias = ResumeJobRequest
+
+@typing.final
+class ResumeJobResponse(google.protobuf.message.Message):
+    """The job."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: builtins.int
+    @property
+    def job(self) -> convnest_api.v1.jobs_pb2.Job:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        job: convnest_api.v1.jobs_pb2.Job | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["job", b"job"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["job", b"job"]) -> None: ...
+
+Global___ResumeJobResponse: typing_extensions.TypeAlias = ResumeJobResponse
+
+@typing.final
+class RetryJobRequest(google.protobuf.message.Message):
+    """Asks to train once more."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The id of the job that ended."""
+    request_id: builtins.str
+    """Chosen by the caller, at most 64 characters: sending the same request again returns the same job."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "request_id", b"request_id"]) -> None: ...
+
+Global___RetryJobRequest: typing_extensions.TypeAlias = RetryJobRequest
+
+@typing.final
+class RetryJobResponse(google.protobuf.message.Message):
+    """The new job."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: builtins.int
+    @property
+    def job(self) -> convnest_api.v1.jobs_pb2.Job:
+        """Queued."""
+
+    def __init__(
+        self,
+        *,
+        job: convnest_api.v1.jobs_pb2.Job | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["job", b"job"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["job", b"job"]) -> None: ...
+
+Global___RetryJobResponse: typing_extensions.TypeAlias = RetryJobResponse
+
+@typing.final
+class SetJobPriorityRequest(google.protobuf.message.Message):
+    """Asks for another priority."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """The job's id."""
+    priority: builtins.int
+    """Higher runs first, -100 to 100."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        priority: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["id", b"id", "priority", b"priority"]) -> None: ...
+
+Global___SetJobPriorityRequest: typing_extensions.TypeAlias = SetJobPriorityRequest
+
+@typing.final
+class SetJobPriorityResponse(google.protobuf.message.Message):
+    """The job."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: builtins.int
+    @property
+    def job(self) -> convnest_api.v1.jobs_pb2.Job:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        job: convnest_api.v1.jobs_pb2.Job | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["job", b"job"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["job", b"job"]) -> None: ...
+
+Global___SetJobPriorityResponse: typing_extensions.TypeAlias = SetJobPriorityResponse
+
+@typing.final
 class DeleteJobRequest(google.protobuf.message.Message):
     """Asks to remove a job's record."""
 

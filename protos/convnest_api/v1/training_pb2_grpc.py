@@ -60,6 +60,26 @@ class TrainingServiceStub(object):
                 request_serializer=convnest__api_dot_v1_dot_training__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=convnest__api_dot_v1_dot_training__pb2.CancelJobResponse.FromString,
                 _registered_method=True)
+        self.PauseJob = channel.unary_unary(
+                '/convnest_api.v1.TrainingService/PauseJob',
+                request_serializer=convnest__api_dot_v1_dot_training__pb2.PauseJobRequest.SerializeToString,
+                response_deserializer=convnest__api_dot_v1_dot_training__pb2.PauseJobResponse.FromString,
+                _registered_method=True)
+        self.ResumeJob = channel.unary_unary(
+                '/convnest_api.v1.TrainingService/ResumeJob',
+                request_serializer=convnest__api_dot_v1_dot_training__pb2.ResumeJobRequest.SerializeToString,
+                response_deserializer=convnest__api_dot_v1_dot_training__pb2.ResumeJobResponse.FromString,
+                _registered_method=True)
+        self.RetryJob = channel.unary_unary(
+                '/convnest_api.v1.TrainingService/RetryJob',
+                request_serializer=convnest__api_dot_v1_dot_training__pb2.RetryJobRequest.SerializeToString,
+                response_deserializer=convnest__api_dot_v1_dot_training__pb2.RetryJobResponse.FromString,
+                _registered_method=True)
+        self.SetJobPriority = channel.unary_unary(
+                '/convnest_api.v1.TrainingService/SetJobPriority',
+                request_serializer=convnest__api_dot_v1_dot_training__pb2.SetJobPriorityRequest.SerializeToString,
+                response_deserializer=convnest__api_dot_v1_dot_training__pb2.SetJobPriorityResponse.FromString,
+                _registered_method=True)
         self.DeleteJob = channel.unary_unary(
                 '/convnest_api.v1.TrainingService/DeleteJob',
                 request_serializer=convnest__api_dot_v1_dot_training__pb2.DeleteJobRequest.SerializeToString,
@@ -114,6 +134,36 @@ class TrainingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseJob(self, request, context):
+        """Sets a job aside until it is resumed. A queued one is PAUSED at once, a running one at its next batch, where it
+        leaves a checkpoint. FAILED_PRECONDITION where it neither waits nor runs, or is being cancelled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeJob(self, request, context):
+        """Queues a paused job again. FAILED_PRECONDITION where it is not paused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryJob(self, request, context):
+        """Queues a training job anew, from its beginning, as a job of its own.
+        FAILED_PRECONDITION where it has neither failed nor been cancelled; NOT_FOUND where its dataset is gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetJobPriority(self, request, context):
+        """Changes a job's priority, and so its place in the queue. FAILED_PRECONDITION where it is final.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteJob(self, request, context):
         """Removes a final job's record and events. What it made stays.
         FAILED_PRECONDITION where it is not final.
@@ -156,6 +206,26 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.CancelJob,
                     request_deserializer=convnest__api_dot_v1_dot_training__pb2.CancelJobRequest.FromString,
                     response_serializer=convnest__api_dot_v1_dot_training__pb2.CancelJobResponse.SerializeToString,
+            ),
+            'PauseJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseJob,
+                    request_deserializer=convnest__api_dot_v1_dot_training__pb2.PauseJobRequest.FromString,
+                    response_serializer=convnest__api_dot_v1_dot_training__pb2.PauseJobResponse.SerializeToString,
+            ),
+            'ResumeJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeJob,
+                    request_deserializer=convnest__api_dot_v1_dot_training__pb2.ResumeJobRequest.FromString,
+                    response_serializer=convnest__api_dot_v1_dot_training__pb2.ResumeJobResponse.SerializeToString,
+            ),
+            'RetryJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryJob,
+                    request_deserializer=convnest__api_dot_v1_dot_training__pb2.RetryJobRequest.FromString,
+                    response_serializer=convnest__api_dot_v1_dot_training__pb2.RetryJobResponse.SerializeToString,
+            ),
+            'SetJobPriority': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetJobPriority,
+                    request_deserializer=convnest__api_dot_v1_dot_training__pb2.SetJobPriorityRequest.FromString,
+                    response_serializer=convnest__api_dot_v1_dot_training__pb2.SetJobPriorityResponse.SerializeToString,
             ),
             'DeleteJob': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteJob,
@@ -304,6 +374,114 @@ class TrainingService(object):
             '/convnest_api.v1.TrainingService/CancelJob',
             convnest__api_dot_v1_dot_training__pb2.CancelJobRequest.SerializeToString,
             convnest__api_dot_v1_dot_training__pb2.CancelJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convnest_api.v1.TrainingService/PauseJob',
+            convnest__api_dot_v1_dot_training__pb2.PauseJobRequest.SerializeToString,
+            convnest__api_dot_v1_dot_training__pb2.PauseJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convnest_api.v1.TrainingService/ResumeJob',
+            convnest__api_dot_v1_dot_training__pb2.ResumeJobRequest.SerializeToString,
+            convnest__api_dot_v1_dot_training__pb2.ResumeJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convnest_api.v1.TrainingService/RetryJob',
+            convnest__api_dot_v1_dot_training__pb2.RetryJobRequest.SerializeToString,
+            convnest__api_dot_v1_dot_training__pb2.RetryJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetJobPriority(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/convnest_api.v1.TrainingService/SetJobPriority',
+            convnest__api_dot_v1_dot_training__pb2.SetJobPriorityRequest.SerializeToString,
+            convnest__api_dot_v1_dot_training__pb2.SetJobPriorityResponse.FromString,
             options,
             channel_credentials,
             insecure,

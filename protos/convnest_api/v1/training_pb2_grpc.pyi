@@ -105,6 +105,70 @@ _TrainingServiceCancelJobType = typing_extensions.TypeVar(
     ],
 )
 
+_TrainingServicePauseJobType = typing_extensions.TypeVar(
+    '_TrainingServicePauseJobType',
+    grpc.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.PauseJobRequest,
+        convnest_api.v1.training_pb2.PauseJobResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.PauseJobRequest,
+        convnest_api.v1.training_pb2.PauseJobResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.PauseJobRequest,
+        convnest_api.v1.training_pb2.PauseJobResponse,
+    ],
+)
+
+_TrainingServiceResumeJobType = typing_extensions.TypeVar(
+    '_TrainingServiceResumeJobType',
+    grpc.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.ResumeJobRequest,
+        convnest_api.v1.training_pb2.ResumeJobResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.ResumeJobRequest,
+        convnest_api.v1.training_pb2.ResumeJobResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.ResumeJobRequest,
+        convnest_api.v1.training_pb2.ResumeJobResponse,
+    ],
+)
+
+_TrainingServiceRetryJobType = typing_extensions.TypeVar(
+    '_TrainingServiceRetryJobType',
+    grpc.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.RetryJobRequest,
+        convnest_api.v1.training_pb2.RetryJobResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.RetryJobRequest,
+        convnest_api.v1.training_pb2.RetryJobResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.RetryJobRequest,
+        convnest_api.v1.training_pb2.RetryJobResponse,
+    ],
+)
+
+_TrainingServiceSetJobPriorityType = typing_extensions.TypeVar(
+    '_TrainingServiceSetJobPriorityType',
+    grpc.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.SetJobPriorityRequest,
+        convnest_api.v1.training_pb2.SetJobPriorityResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.SetJobPriorityRequest,
+        convnest_api.v1.training_pb2.SetJobPriorityResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.SetJobPriorityRequest,
+        convnest_api.v1.training_pb2.SetJobPriorityResponse,
+    ],
+)
+
 _TrainingServiceDeleteJobType = typing_extensions.TypeVar(
     '_TrainingServiceDeleteJobType',
     grpc.UnaryUnaryMultiCallable[
@@ -137,7 +201,7 @@ _TrainingServiceListNetworksType = typing_extensions.TypeVar(
     ],
 )
 
-class TrainingServiceStub(typing.Generic[_TrainingServiceCreateTrainingJobType, _TrainingServiceGetJobType, _TrainingServiceListJobsType, _TrainingServiceWatchJobType, _TrainingServiceCancelJobType, _TrainingServiceDeleteJobType, _TrainingServiceListNetworksType]):
+class TrainingServiceStub(typing.Generic[_TrainingServiceCreateTrainingJobType, _TrainingServiceGetJobType, _TrainingServiceListJobsType, _TrainingServiceWatchJobType, _TrainingServiceCancelJobType, _TrainingServicePauseJobType, _TrainingServiceResumeJobType, _TrainingServiceRetryJobType, _TrainingServiceSetJobPriorityType, _TrainingServiceDeleteJobType, _TrainingServiceListNetworksType]):
     """Training jobs, and the one table that jobs of every kind live in."""
 
     @typing.overload
@@ -161,6 +225,22 @@ class TrainingServiceStub(typing.Generic[_TrainingServiceCreateTrainingJobType, 
         grpc.UnaryUnaryMultiCallable[
             convnest_api.v1.training_pb2.CancelJobRequest,
             convnest_api.v1.training_pb2.CancelJobResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            convnest_api.v1.training_pb2.PauseJobRequest,
+            convnest_api.v1.training_pb2.PauseJobResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            convnest_api.v1.training_pb2.ResumeJobRequest,
+            convnest_api.v1.training_pb2.ResumeJobResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            convnest_api.v1.training_pb2.RetryJobRequest,
+            convnest_api.v1.training_pb2.RetryJobResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            convnest_api.v1.training_pb2.SetJobPriorityRequest,
+            convnest_api.v1.training_pb2.SetJobPriorityResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             convnest_api.v1.training_pb2.DeleteJobRequest,
@@ -195,6 +275,22 @@ class TrainingServiceStub(typing.Generic[_TrainingServiceCreateTrainingJobType, 
             convnest_api.v1.training_pb2.CancelJobResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            convnest_api.v1.training_pb2.PauseJobRequest,
+            convnest_api.v1.training_pb2.PauseJobResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            convnest_api.v1.training_pb2.ResumeJobRequest,
+            convnest_api.v1.training_pb2.ResumeJobResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            convnest_api.v1.training_pb2.RetryJobRequest,
+            convnest_api.v1.training_pb2.RetryJobResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            convnest_api.v1.training_pb2.SetJobPriorityRequest,
+            convnest_api.v1.training_pb2.SetJobPriorityResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             convnest_api.v1.training_pb2.DeleteJobRequest,
             convnest_api.v1.training_pb2.DeleteJobResponse,
         ],
@@ -225,6 +321,22 @@ class TrainingServiceStub(typing.Generic[_TrainingServiceCreateTrainingJobType, 
     FAILED_PRECONDITION where it is final already.
     """
 
+    PauseJob: _TrainingServicePauseJobType
+    """Sets a job aside until it is resumed. A queued one is PAUSED at once, a running one at its next batch, where it
+    leaves a checkpoint. FAILED_PRECONDITION where it neither waits nor runs, or is being cancelled.
+    """
+
+    ResumeJob: _TrainingServiceResumeJobType
+    """Queues a paused job again. FAILED_PRECONDITION where it is not paused."""
+
+    RetryJob: _TrainingServiceRetryJobType
+    """Queues a training job anew, from its beginning, as a job of its own.
+    FAILED_PRECONDITION where it has neither failed nor been cancelled; NOT_FOUND where its dataset is gone.
+    """
+
+    SetJobPriority: _TrainingServiceSetJobPriorityType
+    """Changes a job's priority, and so its place in the queue. FAILED_PRECONDITION where it is final."""
+
     DeleteJob: _TrainingServiceDeleteJobType
     """Removes a final job's record and events. What it made stays.
     FAILED_PRECONDITION where it is not final.
@@ -253,6 +365,22 @@ TrainingServiceAsyncStub: typing_extensions.TypeAlias = TrainingServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         convnest_api.v1.training_pb2.CancelJobRequest,
         convnest_api.v1.training_pb2.CancelJobResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.PauseJobRequest,
+        convnest_api.v1.training_pb2.PauseJobResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.ResumeJobRequest,
+        convnest_api.v1.training_pb2.ResumeJobResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.RetryJobRequest,
+        convnest_api.v1.training_pb2.RetryJobResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        convnest_api.v1.training_pb2.SetJobPriorityRequest,
+        convnest_api.v1.training_pb2.SetJobPriorityResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         convnest_api.v1.training_pb2.DeleteJobRequest,
@@ -312,6 +440,42 @@ class TrainingServiceServicer(metaclass=abc.ABCMeta):
         """Asks a job to end. A queued one is CANCELLED at once, a running one at its next batch.
         FAILED_PRECONDITION where it is final already.
         """
+
+    @abc.abstractmethod
+    def PauseJob(
+        self,
+        request: convnest_api.v1.training_pb2.PauseJobRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[convnest_api.v1.training_pb2.PauseJobResponse, collections.abc.Awaitable[convnest_api.v1.training_pb2.PauseJobResponse]]:
+        """Sets a job aside until it is resumed. A queued one is PAUSED at once, a running one at its next batch, where it
+        leaves a checkpoint. FAILED_PRECONDITION where it neither waits nor runs, or is being cancelled.
+        """
+
+    @abc.abstractmethod
+    def ResumeJob(
+        self,
+        request: convnest_api.v1.training_pb2.ResumeJobRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[convnest_api.v1.training_pb2.ResumeJobResponse, collections.abc.Awaitable[convnest_api.v1.training_pb2.ResumeJobResponse]]:
+        """Queues a paused job again. FAILED_PRECONDITION where it is not paused."""
+
+    @abc.abstractmethod
+    def RetryJob(
+        self,
+        request: convnest_api.v1.training_pb2.RetryJobRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[convnest_api.v1.training_pb2.RetryJobResponse, collections.abc.Awaitable[convnest_api.v1.training_pb2.RetryJobResponse]]:
+        """Queues a training job anew, from its beginning, as a job of its own.
+        FAILED_PRECONDITION where it has neither failed nor been cancelled; NOT_FOUND where its dataset is gone.
+        """
+
+    @abc.abstractmethod
+    def SetJobPriority(
+        self,
+        request: convnest_api.v1.training_pb2.SetJobPriorityRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[convnest_api.v1.training_pb2.SetJobPriorityResponse, collections.abc.Awaitable[convnest_api.v1.training_pb2.SetJobPriorityResponse]]:
+        """Changes a job's priority, and so its place in the queue. FAILED_PRECONDITION where it is final."""
 
     @abc.abstractmethod
     def DeleteJob(

@@ -9,7 +9,7 @@ from convnest_core import Kind, Option, layer_kinds, networks
 from convnest_process.broker import JobHints
 from convnest_store.blobs import BlobStore
 from convnest_store.catalog import DatasetCatalog
-from convnest_store.errors import StoreError
+from convnest_store.errors import FailedPrecondition, StoreError
 from convnest_store.jobs import Job, JobStore, NewJob
 from convnest_store.scaffolding import remove_scaffolding
 from convnest_store.states import JobKind, JobState
@@ -132,6 +132,59 @@ class TrainingServicer(training_pb2_grpc.TrainingServiceServicer):
             except StoreError as error:
                 log.warning("leftovers stay for gc", job_id=job_id, error=str(error))
         return job
+
+    async def PauseJob(  # noqa: N802
+        self, request: training_pb2.PauseJobRequest, _context: Context
+    ) -> training_pb2.PauseJobResponse:
+        job = await self._blocking.run(self._jobs.pause, request.id)
+        return training_pb2.PauseJobResponse(job=convert.job(job))
+
+    async def ResumeJob(  # noqa: N802
+        self, request: training_pb2.ResumeJobRequest, _context: Context
+    ) -> training_pb2.ResumeJobResponse:
+        job = await self._blocking.run(self._resume, request.id)
+        return training_pb2.ResumeJobResponse(job=convert.job(job))
+
+    def _resume(self, job_id: str) -> Job:
+        job = self._jobs.resume(job_id)
+        if job.state is JobState.QUEUED:
+            self._hints.send()
+        return job
+
+    async def RetryJob(  # noqa: N802
+        self, request: training_pb2.RetryJobRequest, _context: Context
+    ) -> training_pb2.RetryJobResponse:
+        job = await self._blocking.run(self._retry, request)
+        return training_pb2.RetryJobResponse(job=convert.job(job))
+
+    def _retry(self, request: training_pb2.RetryJobRequest) -> Job:
+        if violations := [*request_id_violations(request.request_id)]:
+            raise InvalidRequest(violations)
+        ended = self._jobs.get(request.id)
+        if ended.kind is not JobKind.TRAIN:
+            raise FailedPrecondition(f"job {ended.id} is no training and cannot be retried")
+        if ended.state not in (JobState.FAILED, JobState.CANCELLED):
+            raise FailedPrecondition(f"job {ended.id} is {ended.state} and cannot be retried")
+        # Checked anew: the dataset may be gone, or another one by now.
+        checked = check_train_spec(convert.train_spec(ended.spec), self._datasets.get)
+        new = NewJob(
+            JobKind.TRAIN,
+            checked.spec,
+            priority=ended.priority,
+            uses_dataset=checked.spec["dataset"],
+        )
+        job, created = self._jobs.create(new, request_id=request.request_id)
+        if created:
+            self._hints.send()
+        return job
+
+    async def SetJobPriority(  # noqa: N802
+        self, request: training_pb2.SetJobPriorityRequest, _context: Context
+    ) -> training_pb2.SetJobPriorityResponse:
+        if violations := _violations("", request.priority):
+            raise InvalidRequest(violations)
+        job = await self._blocking.run(self._jobs.set_priority, request.id, request.priority)
+        return training_pb2.SetJobPriorityResponse(job=convert.job(job))
 
     async def DeleteJob(  # noqa: N802
         self, request: training_pb2.DeleteJobRequest, _context: Context

@@ -158,6 +158,14 @@ def test_jobs_are_listed_shown_watched_cancelled_and_removed(world: FakeConvNest
     assert len(run("jobs", "list", "--state", "queued").splitlines()) == 2
     assert re.search(r"what +lenet on digits → digits-lenet", run("jobs", "show", "job-1"))
     assert run("jobs", "watch", "job-1").splitlines()[-1].startswith("✓ digits-lenet:1")
+    assert run("jobs", "pause", "job-2") == (
+        "job job-2 is paused; go on with: convnest jobs resume job-2\n"
+    )
+    queued = "job job-2 is queued with priority 0, number 1 in the queue\n"
+    assert run("jobs", "resume", "job-2") == queued
+    assert re.search(r"queue +number 1", run("jobs", "show", "job-2"))
+    assert run("jobs", "priority", "job-2", "--", "-5") == queued.replace("0,", "-5,")
+    assert run("jobs", "retry", "job-1").startswith("job job-1 is succeeded with priority 0")
     assert run("jobs", "cancel", "job-2") == "job job-2 is cancelled\n"
     assert run("jobs", "rm", "job-2") == "removed job job-2\n"
 

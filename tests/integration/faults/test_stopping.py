@@ -3,6 +3,8 @@
 import signal
 import time
 
+import convnest
+import pytest
 from convnest import JobState, ProgressMade
 from support.process_tree import SLICE, descendants, running_module, still_there
 from support.shop import Shop, StartWorker
@@ -39,6 +41,37 @@ def test_cancel_stops_a_running_job_within_three_seconds(
     after = shop.client.train(**QUICK, model="after-cancel").wait(timeout_s=60)
     assert after.state is JobState.SUCCEEDED
     assert all(model.name != "cancelled" for model in shop.client.models.list())
+
+
+def test_a_paused_job_frees_its_worker_and_goes_on_to_the_same_weights(
+    shop: Shop, start_worker: StartWorker
+) -> None:
+    start_worker("worker")
+    job = shop.client.train(**LENET, model="paused")
+    wait_for_checkpoint(job)
+    job.pause()
+    until(lambda: job.refresh().state is JobState.PAUSED, within_s=10, what="the job is paused")
+    between = shop.client.train(**QUICK, model="while-paused").wait(timeout_s=60)
+    assert between.state is JobState.SUCCEEDED
+    assert job.refresh().state is JobState.PAUSED
+    assert job.resume().state in (JobState.QUEUED, JobState.RUNNING)
+    ended = job.wait(timeout_s=90)
+    assert weights_digest(ended) == shop.undisturbed_digest
+    assert_resumed(events_of(job))
+
+
+def test_a_cancelled_job_is_trained_again_as_another_one(
+    shop: Shop, start_worker: StartWorker
+) -> None:
+    job = shop.client.train(**QUICK, model="again", priority=3)
+    with pytest.raises(convnest.FailedPrecondition, match="is QUEUED and cannot be retried"):
+        job.retry()
+    job.cancel()
+    again = job.retry()
+    assert (again.id != job.id, again.spec, again.priority) == (True, job.spec, 3)
+    start_worker("worker")
+    assert again.wait(timeout_s=60).state is JobState.SUCCEEDED
+    assert job.refresh().state is JobState.CANCELLED
 
 
 def test_a_terminated_workers_job_goes_on_elsewhere_to_the_same_weights(

@@ -197,6 +197,68 @@ def test_a_waiting_job_is_cancelled_at_once_and_a_final_one_never(desk: Desk) ->
         desk.jobs.cancel(job.id)
 
 
+def test_a_waiting_job_is_paused_at_once_and_resumed_into_the_queue(desk: Desk) -> None:
+    job = desk.new()
+    assert desk.jobs.pause(job.id).state is JobState.PAUSED
+    assert desk.claim() is None
+    with pytest.raises(FailedPrecondition, match="is PAUSED and cannot be paused"):
+        desk.jobs.pause(job.id)
+    assert desk.jobs.resume(job.id).state is JobState.QUEUED
+    with pytest.raises(FailedPrecondition, match="is QUEUED and cannot be resumed"):
+        desk.jobs.resume(job.id)
+    assert desk.taken().job.id == job.id
+
+
+def test_a_running_job_is_paused_when_its_worker_gives_it_back(desk: Desk) -> None:
+    job = desk.new()
+    lease = desk.taken()
+    assert desk.jobs.pause(job.id).wish is Wish.PAUSE
+    assert desk.jobs.beat(lease, lease_s=LEASE_S).wish is Wish.PAUSE
+    assert desk.jobs.requeue(lease, reason="paused", counts=False) is JobState.PAUSED
+    assert desk.jobs.get(job.id).wish is Wish.NONE
+    assert desk.jobs.resume(job.id).state is JobState.QUEUED
+
+
+def test_a_pause_can_be_taken_back_before_it_is_met_but_no_cancel_is_by_it(desk: Desk) -> None:
+    job = desk.new()
+    lease = desk.taken()
+    desk.jobs.pause(job.id)
+    assert desk.jobs.resume(job.id).wish is Wish.NONE
+    assert desk.jobs.requeue(lease, reason="gave way", counts=False) is JobState.QUEUED
+    desk.taken()
+    desk.jobs.cancel(job.id)
+    with pytest.raises(FailedPrecondition, match="is being cancelled"):
+        desk.jobs.pause(job.id)
+    with pytest.raises(FailedPrecondition, match="is RUNNING and cannot be resumed"):
+        desk.jobs.resume(job.id)
+    assert desk.jobs.get(job.id).wish is Wish.CANCEL
+
+
+@pytest.mark.parametrize("steer", ["pause", "resume", "set_priority"])
+def test_what_has_ended_is_not_steered(desk: Desk, steer: str) -> None:
+    job = desk.new()
+    desk.jobs.cancel(job.id)
+    arguments = (5,) if steer == "set_priority" else ()
+    with pytest.raises(FailedPrecondition, match="is CANCELLED"):
+        getattr(desk.jobs, steer)(job.id, *arguments)
+
+
+def test_a_priority_moves_a_job_in_the_queue(desk: Desk) -> None:
+    first, second, third = (desk.new() for _ in range(3))
+    assert [desk.jobs.get(job.id).queue_position for job in (first, second, third)] == [1, 2, 3]
+    moved = desk.jobs.set_priority(third.id, 7)
+    assert (moved.priority, moved.queue_position) == (7, 1)
+    assert desk.jobs.get(first.id).queue_position == 2
+    listed = {job.id: job.queue_position for job in desk.jobs.list()}
+    assert listed == {third.id: 1, first.id: 2, second.id: 3}
+    lease = desk.taken()
+    assert lease.job.id == third.id
+    assert desk.jobs.get(third.id).queue_position == 0
+    desk.jobs.set_priority(third.id, -7)
+    desk.jobs.requeue(lease, reason="gave way", counts=False)
+    assert desk.jobs.get(third.id).queue_position == 3
+
+
 @pytest.mark.parametrize("counts", [True, False])
 def test_attempts_are_capped_and_what_does_not_count_is_not(desk: Desk, counts: bool) -> None:
     job = desk.new(max_attempts=3)

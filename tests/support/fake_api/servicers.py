@@ -111,6 +111,37 @@ class FakeTraining(training_pb2_grpc.TrainingServiceServicer):
             self.world.enter(job.id, jobs_pb2.JOB_STATE_CANCELLED)
         return training_pb2.CancelJobResponse(job=job)
 
+    def PauseJob(
+        self, request: training_pb2.PauseJobRequest, context: grpc.ServicerContext
+    ) -> training_pb2.PauseJobResponse:
+        self.world.saw(request, context)
+        job = self._job(request.id, context)
+        self.world.enter(job.id, jobs_pb2.JOB_STATE_PAUSED)
+        return training_pb2.PauseJobResponse(job=job)
+
+    def ResumeJob(
+        self, request: training_pb2.ResumeJobRequest, context: grpc.ServicerContext
+    ) -> training_pb2.ResumeJobResponse:
+        self.world.saw(request, context)
+        job = self._job(request.id, context)
+        self.world.enter(job.id, jobs_pb2.JOB_STATE_QUEUED)
+        job.queue_position = 1
+        return training_pb2.ResumeJobResponse(job=job)
+
+    def RetryJob(
+        self, request: training_pb2.RetryJobRequest, context: grpc.ServicerContext
+    ) -> training_pb2.RetryJobResponse:
+        self.world.saw(request, context)
+        return training_pb2.RetryJobResponse(job=self._job(request.id, context))
+
+    def SetJobPriority(
+        self, request: training_pb2.SetJobPriorityRequest, context: grpc.ServicerContext
+    ) -> training_pb2.SetJobPriorityResponse:
+        self.world.saw(request, context)
+        job = self._job(request.id, context)
+        job.priority = request.priority
+        return training_pb2.SetJobPriorityResponse(job=job)
+
     def DeleteJob(
         self, request: training_pb2.DeleteJobRequest, context: grpc.ServicerContext
     ) -> training_pb2.DeleteJobResponse:
