@@ -21,7 +21,6 @@ from convnest_core.kernels.windows import slid
 
 from .machine import machine
 from .native import Native
-from .packing import BLOCK, PIXELS, blocks_of
 
 _winograd = Native("winograd", "winograd")
 _weights = Native("winograd_weights", "winograd_weights")
@@ -30,7 +29,7 @@ _weights_back = Native("winograd_weights", "winograd_weights_back")
 PATCH = 6
 PRODUCTS = PATCH * PATCH
 _found = machine()
-WIDTH = _found.width if _found else 1
+WIDTH, BLOCK, PIXELS = (_found.width, _found.block, _found.pixels) if _found else (1, 1, 1)
 
 _TOGETHER, _MANY_TOGETHER = 28, 112  # tiles whose transforms stay in the cache …
 _MANY_CHANNELS = 512  # … until reading the weights again costs more than reading the tiles again
@@ -40,6 +39,11 @@ _WEIGHTS_BYTES = 1 << 23  # transformed weights that are multiplied before they 
 def outputs(kernel: int) -> int:
     """m of F(m, kernel)."""
     return PATCH + 1 - kernel
+
+
+def blocks_of(filters: int) -> int:
+    """How many blocks so many filters fill."""
+    return -(-filters // BLOCK)
 
 
 def tiles_of(size: Pair, kernel: int) -> int:

@@ -8,11 +8,13 @@ from convnest_core.arrays import Array, Pair
 from convnest_core.kernels.scratch import scratch
 
 from .native import Native
-from .packing import BLOCK, PIXELS, blocks_of
 from .winograd import (
+    BLOCK,
+    PIXELS,
     PRODUCTS,
     WIDTH,
     apart,
+    blocks_of,
     distances,
     outputs,
     pixels,
