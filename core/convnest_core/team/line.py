@@ -2,9 +2,10 @@
 
 Two forms with the same meaning: each `wait` ends when the peer has sent one more `signal`, and sees
 all that the peer wrote before. `FlagLine` counts in shared memory; a waiter spins for as long as
-going to sleep would cost, then sleeps on a socket. That needs the memory ordering of x86 (stores
-become visible in their order, loads are not moved before earlier loads). `TokenLine` is right on
-any CPU: every signal is a byte through the kernel, whose locks order memory.
+going to sleep would cost, longer where that paid lately, then sleeps on a socket. That needs the
+memory ordering of x86 (stores become visible in their order, loads are not moved before earlier
+loads). `TokenLine` is right on any CPU: every signal is a byte through the kernel, whose locks
+order memory.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ _LOOK_AROUND_MS = 100
 # and whether it sleeps.
 _COUNT, _ASLEEP = (0, 16), (8, 24)
 
-# Where spinning was in vain the peer has no core now, or more to do: the next waits just sleep.
+# A wait that ended in time lets the next one spin twice as long, up to so many times `spin_ns`; one
+# in vain halves that. Where the shortest was in vain, the peer has no core now, or more to do: the
+# next waits just sleep.
+_LONGEST = 16
 _UNSPUN = 8
 
 # Taking a lock is an atomic instruction, and so a full fence on x86.
@@ -105,7 +109,7 @@ class FlagLine(Line):
         side = 0 if peer else 1
         self._own, self._peers = _COUNT[side], _COUNT[1 - side]
         self._asleep, self._peer_asleep = _ASLEEP[side], _ASLEEP[1 - side]
-        self._spin_ns = spin_ns
+        self._spin_ns = self._patience_ns = spin_ns
         self._sent = self._heard = 0
         self._unspun = 0
 
@@ -135,11 +139,15 @@ class FlagLine(Line):
         if self._unspun:
             self._unspun -= 1
             return False
-        end = time.perf_counter_ns() + self._spin_ns
+        patience_ns = self._patience_ns
+        end = time.perf_counter_ns() + patience_ns
         while time.perf_counter_ns() < end:
             if words[place] >= count:
+                self._patience_ns = min(2 * patience_ns, _LONGEST * self._spin_ns)
                 return True
-        self._unspun = _UNSPUN
+        if patience_ns == self._spin_ns:
+            self._unspun = _UNSPUN
+        self._patience_ns = max(patience_ns // 2, self._spin_ns)
         return False
 
 
