@@ -13,6 +13,7 @@ from .errors import ShapeError, SpecError
 from .layers.activation import ReLU
 from .module import Forward, Module
 from .run import Run
+from .small_images import chain
 
 
 class Sequential(Module):
@@ -32,8 +33,11 @@ class Sequential(Module):
         return self._children
 
     def __call__(self, x: Array) -> Array:
-        for child in self._children.values():
-            x = child(x)
+        waiting = list(self._children.values())
+        while waiting:
+            together = chain(waiting, x)
+            x = together(x) if together else waiting[0](x)
+            del waiting[: len(together.modules) if together else 1]
         return x
 
     def forward(self, x: Array, run: Run) -> tuple[Array, Backward]:
@@ -137,19 +141,15 @@ class Concat(Module):
 def _through(modules: list[Module], x: Array, run: Run) -> tuple[Array, Backward, Run]:
     """The modules one after the other; and the run for a module behind them.
 
-    In training, two that `forward_with` makes one are one step.
+    In training, several that are quicker together are one step.
     """
     steps: list[Backward] = []
     skipped = None
-    waiting = modules[::-1]
+    waiting = list(modules)
     while waiting:
-        taken = [waiting.pop()]
-        forward: Forward = taken[0].forward
-        together = taken[0].forward_with(waiting[-1]) if run.training and waiting else None
-        if together is not None:
-            taken.append(waiting.pop())
-            forward = together
-        trains = run.input_gradient or any(map(_trains, taken))
+        taken, forward = _together(waiting, x) if run.training else (1, waiting[0].forward)
+        trains = run.input_gradient or any(map(_trains, waiting[:taken]))
+        del waiting[:taken]
         if not trains and skipped is None:
             skipped = unread(x)
         x, step = forward(x, run)
@@ -164,6 +164,15 @@ def _through(modules: list[Module], x: Array, run: Run) -> tuple[Array, Backward
         return dy if skipped is None else skipped
 
     return x, backward, run
+
+
+def _together(modules: list[Module], x: Array) -> tuple[int, Forward]:
+    """How many of the modules, from the first on, are one step for x, and that step."""
+    together = chain(modules, x)
+    if together is not None:
+        return len(together.modules), together.forward
+    pair = modules[0].forward_with(modules[1]) if len(modules) > 1 else None
+    return (1, modules[0].forward) if pair is None else (2, pair)
 
 
 def _trains(module: Module) -> bool:
