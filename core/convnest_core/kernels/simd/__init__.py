@@ -3,8 +3,6 @@
 `routing` decides which of them a layer gets; what it gives to none, NumPy's set computes.
 """
 
-from convnest_core.kernels.plain import response_norm, response_norm_backward
-
 from .convolution import convolve, convolve_backward
 from .normalising import channel_moments, normalise, normalise_backward, normalise_sums
 from .pooling import (
@@ -14,6 +12,7 @@ from .pooling import (
     max_pool_backward,
     max_pool_places,
 )
+from .response_norm import response_norm, response_norm_backward
 from .values import add, relu, relu_backward
 
 __all__ = [

@@ -1,10 +1,13 @@
 """The generated passes of batch normalisation, ReLU and sums: each equals NumPy's."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from convnest_core import Array, BatchNorm, ReLU, Run, Sequential, Shape, Sum, build, kernels
-from convnest_core.kernels import Affine, plain
+from convnest_core.kernels import Affine, plain, planned
 from convnest_core.kernels.aligned import empty_aligned
+from convnest_core.kernels.planned import Share
 from convnest_core.kernels.simd.machine import machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,6 +84,39 @@ def test_normalise_backward(shape: Shape, rectified: bool, taken: bool) -> None:
     got = normalising.normalise_backward(dy, x, by=by, slope=slope, rectified=rectified)
     wanted = plain.normalise_backward(dy, x, by=by, slope=slope, rectified=rectified)
     assert error(got, wanted) <= BOUND
+
+
+@some
+@given(
+    shape=shapes,
+    given_parts=st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    relu=st.booleans(),
+    slices=st.booleans(),
+    members=st.integers(1, 3),
+)
+def test_planned_pixels_by_shares(
+    shape: Shape, given_parts: tuple[bool, bool, bool], relu: bool, slices: bool, members: int
+) -> None:
+    by = affine(shape[-1], 1)
+    scale, shift = (v if one else None for v, one in zip(by, given_parts[:2], strict=True))
+    activation: Literal["relu"] | None = "relu" if relu else None
+    margin = 1 if slices else 0
+    inner = slice(margin, margin + shape[-1])
+    wide = (*shape[:-1], shape[-1] + 2 * margin)
+    x = array(wide, 3)[..., inner]
+    residual = array(wide, 4)[..., inner] if given_parts[2] else None
+    wanted = np.empty(shape, np.float32)
+    planned.Pixels(scale, shift, activation)(x, wanted, residual)
+    around = np.full(wide, 7, np.float32)
+    out = around[..., inner]
+    for rank in range(members):
+        kernel = normalising.Pixels(scale, shift, activation)
+        kernel(x, out, residual, Share(rank, members))
+    assert error(out, wanted) <= BOUND
+    assert (np.delete(around, range(*inner.indices(wide[-1])), axis=-1) == 7).all()
+    np.copyto(out, x)
+    normalising.Pixels(scale, shift, activation)(out, out, residual)
+    assert error(out, wanted) <= BOUND
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (200, 201), (3, 40, 40, 7)])

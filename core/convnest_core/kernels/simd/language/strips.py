@@ -25,6 +25,7 @@ from .vectors import (
     emit_load,
     emit_load_part,
     emit_splat,
+    emit_square_root,
     emit_store,
     emit_store_part,
 )
@@ -46,7 +47,7 @@ def strip(Q: int) -> ModuleType:
     - write(span, index, count, v): the first `count` elements
     - tally(doubles, index, v): doubles[index : index + Q · WIDTH] += v, all of it
     - plus(v, u), minus(v, u), times(v, u), fused(v, u, t) = v · u + t
-    - rectified(v) = max(v, 0), NaN stays NaN
+    - divided(v, u), square_root(v), rectified(v) = max(v, 0); NaN stays NaN
     - where_positive(v, u): u where v > 0, else zero
     - where_larger(v, u, then, otherwise): `then` where v > u or v is NaN, else `otherwise`
     - where_byte(bytes, index, number, v): v where the byte of the same place is `number`, else zero
@@ -248,7 +249,9 @@ def strip(Q: int) -> ModuleType:
         "plus": lifted(2, lambda b, v, u: b.fadd(v, u)),
         "minus": lifted(2, lambda b, v, u: b.fsub(v, u)),
         "times": lifted(2, lambda b, v, u: b.fmul(v, u)),
+        "divided": lifted(2, lambda b, v, u: b.fdiv(v, u)),
         "fused": lifted(3, emit_fused),
+        "square_root": lifted(1, emit_square_root),
         "rectified": lifted(1, lambda b, v: b.select(b.fcmp_ordered("<", v, ZERO), ZERO, v)),
         "where_positive": lifted(2, positive),
         "where_larger": lifted(4, larger),

@@ -95,6 +95,11 @@ def emit_fused(b: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Val
     return b.call(fma, [x, y, z])
 
 
+def emit_square_root(b: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """√x, correctly rounded."""
+    return b.call(_llvm(b, f"llvm.sqrt.v{WIDTH}f32", VECTOR, [VECTOR]), [x])
+
+
 def emit_mask(b: ir.IRBuilder, count: ir.Value) -> ir.Value:
     """The first `count` lanes."""
     lanes = b.trunc(count, _I32)
@@ -335,11 +340,7 @@ def first_lanes(_typing: Any, value: Any, count: Any) -> Any:
 @intrinsic
 def square_root(_typing: Any, x: Any) -> Any:
     """√x, correctly rounded."""
-
-    def emit(_c: Any, b: ir.IRBuilder, _s: Any, given: Any) -> ir.Value:
-        return b.call(_llvm(b, f"llvm.sqrt.v{WIDTH}f32", VECTOR, [VECTOR]), given)
-
-    return Vector(Vector), emit
+    return Vector(Vector), lambda _c, b, _s, given: emit_square_root(b, *given)
 
 
 @intrinsic
