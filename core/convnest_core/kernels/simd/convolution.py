@@ -5,6 +5,7 @@ from __future__ import annotations
 from convnest_core.arrays import Array, Pair
 from convnest_core.kernels import plain
 
+from . import winograd, winograd_gradient
 from .routing import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, Convolution, algorithm
 
 
@@ -19,8 +20,10 @@ def convolve(
     groups: int,
 ) -> Array:
     """As `kernels.convolve`."""
-    shapes = _shapes(w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    shapes = _shapes(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
     match algorithm(FORWARD, shapes):
+        case "winograd":
+            return winograd.convolve(x, w, b, padding=padding)
         case _:
             return plain.convolve(
                 x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
@@ -41,10 +44,13 @@ def convolve_backward(
     weight_gradient: bool,
 ) -> tuple[Array | None, Array | None, Array | None]:
     """As `kernels.convolve_backward`: dx, dw, db."""
-    shapes = _shapes(w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    shapes = _shapes(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
     dx = dw = db = None
     if input_gradient:
         match algorithm(INPUT_GRADIENT, shapes):
+            case "winograd":
+                size = x.shape[1], x.shape[2]
+                dx = winograd.input_gradient(dy, w, size=size, padding=padding)
             case _:
                 dx, _, _ = plain.convolve_backward(
                     x,
@@ -60,6 +66,10 @@ def convolve_backward(
                 )
     if weight_gradient:
         match algorithm(WEIGHT_GRADIENT, shapes):
+            case "winograd":
+                dw, db = winograd_gradient.weight_gradient(
+                    x, dy, kernel=len(w), padding=padding, bias=bias
+                )
             case _:
                 _, dw, db = plain.convolve_backward(
                     x,
@@ -76,6 +86,11 @@ def convolve_backward(
     return dx, dw, db
 
 
-def _shapes(w: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Convolution:
+def _shapes(
+    x: Array, w: Array, *, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Convolution:
     kh, kw, channels, filters = w.shape
-    return Convolution((kh, kw), channels, filters // groups, stride, padding, dilation, groups)
+    size = x.shape[1], x.shape[2]
+    return Convolution(
+        (kh, kw), channels, filters // groups, stride, padding, dilation, groups, size
+    )

@@ -15,6 +15,9 @@ from convnest_core.arrays import Pair
 Algorithm = Literal["product", "winograd", "direct", "numpy"]
 
 
+_WINOGRAD_FEWEST = 16  # channels and filters
+
+
 @dataclass(frozen=True)
 class Convolution:
     """A convolution's shapes: `channels` and `filters` are those of one group."""
@@ -26,6 +29,7 @@ class Convolution:
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+    size: Pair | None = None  # of the input's images; None where it is not known
 
     @property
     def is_pointwise(self) -> bool:
@@ -37,6 +41,16 @@ class Convolution:
         """Stride 1, no dilation, a square kernel."""
         return self.stride == self.dilation == (1, 1) and self.kernel[0] == self.kernel[1]
 
+    @property
+    def suits_winograd(self) -> bool:
+        """Whether saved multiplications outweigh the transforms, which few channels cannot pay.
+
+        Of a 2×2 image most of a tile is waste.
+        """
+        known = self.is_dense and self.kernel[0] in (3, 5)
+        enough = min(self.channels, self.filters) >= _WINOGRAD_FEWEST
+        return known and enough and (self.size is None or min(self.size) > 2)
+
 
 Rule = tuple[str, Callable[[Convolution], bool], Algorithm]
 
@@ -45,12 +59,14 @@ _ALWAYS: tuple[Rule, ...] = (
     ("dilation", lambda c: c.dilation != (1, 1), "numpy"),
 )
 
+_WINOGRAD: Rule = ("3×3 and 5×5 at stride 1", lambda c: c.suits_winograd, "winograd")
+
 #: y from x and w.
-FORWARD: tuple[Rule, ...] = (*_ALWAYS,)
+FORWARD: tuple[Rule, ...] = (*_ALWAYS, _WINOGRAD)
 #: dx from dy and w.
-INPUT_GRADIENT: tuple[Rule, ...] = (*_ALWAYS,)
+INPUT_GRADIENT: tuple[Rule, ...] = (*_ALWAYS, _WINOGRAD)
 #: dw from x and dy.
-WEIGHT_GRADIENT: tuple[Rule, ...] = (*_ALWAYS,)
+WEIGHT_GRADIENT: tuple[Rule, ...] = (*_ALWAYS, _WINOGRAD)
 
 
 def algorithm(rules: tuple[Rule, ...], convolution: Convolution) -> Algorithm:

@@ -19,7 +19,7 @@ from convnest_core.kernels.planned.sharing import WHOLE, Share
 from convnest_core.kernels.scratch import scratch
 from convnest_core.kernels.windows import slid
 
-from .machine import machine
+from .machine import Machine, machine
 from .native import Native
 
 _winograd = Native("winograd", "winograd")
@@ -28,12 +28,17 @@ _weights_back = Native("winograd_weights", "winograd_weights_back")
 
 PATCH = 6
 PRODUCTS = PATCH * PATCH
-_found = machine()
-WIDTH, BLOCK, PIXELS = (_found.width, _found.block, _found.pixels) if _found else (1, 1, 1)
 
 _TOGETHER, _MANY_TOGETHER = 28, 112  # tiles whose transforms stay in the cache …
 _MANY_CHANNELS = 512  # … until reading the weights again costs more than reading the tiles again
-_WEIGHTS_BYTES = 1 << 23  # transformed weights that are multiplied before they leave the cache
+_WEIGHTS_BYTES = 1 << 26  # of scratch memory, for transformed weights; parting them only costs
+
+
+def cpu() -> Machine:
+    """What kernels are generated for here."""
+    found = machine()
+    assert found is not None, "these kernels are chosen only where there are any"
+    return found
 
 
 def outputs(kernel: int) -> int:
@@ -43,7 +48,7 @@ def outputs(kernel: int) -> int:
 
 def blocks_of(filters: int) -> int:
     """How many blocks so many filters fill."""
-    return -(-filters // BLOCK)
+    return -(-filters // cpu().block)
 
 
 def tiles_of(size: Pair, kernel: int) -> int:
@@ -54,8 +59,8 @@ def tiles_of(size: Pair, kernel: int) -> int:
 
 def apart(count: int) -> int:
     """At least `count` values: an odd number of vectors, so that rows share no set of the cache."""
-    vectors = -(-count // WIDTH)
-    return (vectors | 1) * WIDTH
+    vectors = -(-count // cpu().width)
+    return (vectors | 1) * cpu().width
 
 
 def pixels(x: Array) -> Array:
@@ -74,32 +79,32 @@ def distances(x: Array | None) -> tuple[int, int, int]:
 
 def some_filters(filters: int, channels: int) -> Iterator[slice]:
     """Runs of whole blocks whose products with all channels fill `_WEIGHTS_BYTES`."""
-    together = max(1, _WEIGHTS_BYTES // (PRODUCTS * channels * BLOCK * 4)) * BLOCK
+    together = max(1, _WEIGHTS_BYTES // (PRODUCTS * channels * cpu().block * 4)) * cpu().block
     for first in range(0, filters, together):
         yield slice(first, min(first + together, filters))
 
 
 def plane(filters: int, channels: int) -> int:
     """Values of one of the 36 planes of transformed weights."""
-    return apart(blocks_of(filters) * BLOCK * channels)
+    return apart(blocks_of(filters) * cpu().block * channels)
 
 
 def transform(w: Array, u: Array) -> None:
     """G g Gᵀ of w [k, k, C, O] to u [36, plane(O, C)]."""
     kernel, _, channels, filters = w.shape
-    g = scratch("winograd.filters", (kernel * kernel * WIDTH,), w.dtype)
+    g = scratch("winograd.filters", (kernel * kernel * cpu().width,), w.dtype)
     _weights(w, u, g, _patch(w), kernel, channels, filters, *_steps(w), u.shape[1])
 
 
 def transform_back(w: Array, u: Array) -> None:
     """The same of w turned by 180°, channels and filters exchanged, to u [36, plane(C, O)]."""
     kernel, _, channels, filters = w.shape
-    g = scratch("winograd.filters", ((kernel * kernel + 1) * WIDTH * WIDTH,), w.dtype)
+    g = scratch("winograd.filters", ((kernel * kernel + 1) * cpu().width * cpu().width,), w.dtype)
     _weights_back(w, u, g, _patch(w), kernel, channels, filters, *_steps(w), u.shape[1])
 
 
 def _patch(x: Array) -> Array:
-    return scratch("winograd.patch", (PRODUCTS * WIDTH,), x.dtype)
+    return scratch("winograd.patch", (PRODUCTS * cpu().width,), x.dtype)
 
 
 def _steps(w: Array) -> Pair:
@@ -125,8 +130,8 @@ def _multiply(
     own = part or slice(0, tiles)
     wide = max(channels, filters) >= _MANY_CHANNELS
     together = max(1, min(_MANY_TOGETHER if wide else _TOGETHER, own.stop - own.start))
-    rows = together + PIXELS  # the last register tile may be part full
-    v_row, m_row = apart(channels), apart(blocks_of(filters) * BLOCK)
+    rows = together + cpu().pixels  # the last register tile may be part full
+    v_row, m_row = apart(channels), apart(blocks_of(filters) * cpu().block)
     v_plane, m_plane = apart(rows * v_row), apart(rows * m_row)
     _winograd(
         x,
@@ -214,7 +219,7 @@ class Winograd:
 
     @property
     def algorithm(self) -> str:
-        return f"winograd F({outputs(self.kernel)},{self.kernel}) {PIXELS}×{BLOCK // WIDTH}"
+        return f"winograd F({outputs(self.kernel)},{self.kernel}) {cpu().pixels}×{cpu().vectors}"
 
     def __call__(
         self, x: Array, out: Array, residual: Array | None = None, share: Share = WHOLE
@@ -226,8 +231,8 @@ class Winograd:
         tiles = n * tiles_of((height, width), self.kernel)
         weights, bias, part = self.weights, self.bias, share.of(tiles)
         # Every member of few tiles would read all the weights for less than two register tiles.
-        if tiles < 2 * PIXELS * share.size and blocks_of(filters) >= share.size > 1:
-            some, part = share.of(filters, together=BLOCK), slice(0, tiles)
+        if tiles < 2 * cpu().pixels * share.size and blocks_of(filters) >= share.size > 1:
+            some, part = share.of(filters, together=cpu().block), slice(0, tiles)
             weights = weights[:, some.start * self.channels :]
             bias = None if bias is None else bias[some]
             out = out[..., some]

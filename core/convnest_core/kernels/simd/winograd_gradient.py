@@ -9,12 +9,10 @@ from convnest_core.kernels.scratch import scratch
 
 from .native import Native
 from .winograd import (
-    BLOCK,
-    PIXELS,
     PRODUCTS,
-    WIDTH,
     apart,
     blocks_of,
+    cpu,
     distances,
     outputs,
     pixels,
@@ -45,12 +43,12 @@ def weight_gradient(
     widest = max(channels, filters)
     most = next((most for limit, most in _TOGETHER if widest <= limit), _MOST_TOGETHER)
     together = min(most, tiles)
-    v_row = apart(channels + PIXELS)
-    v_plane = apart(together * v_row + PIXELS)
+    v_row = apart(channels + cpu().pixels)
+    v_plane = apart(together * v_row + cpu().pixels)
     for some in some_filters(filters, channels):
         many = some.stop - some.start
-        row = apart(blocks_of(many) * BLOCK)
-        d_plane, total_plane = apart(together * row), apart((channels + PIXELS) * row)
+        row = apart(blocks_of(many) * cpu().block)
+        d_plane, total_plane = apart(together * row), apart((channels + cpu().pixels) * row)
         _gradient(
             x,
             dy[..., some],
@@ -59,7 +57,7 @@ def weight_gradient(
             scratch("winograd.patches", (PRODUCTS * v_plane,), x.dtype),
             scratch("winograd.products", (PRODUCTS * d_plane,), x.dtype),
             scratch("winograd.weights", (PRODUCTS * total_plane,), x.dtype),
-            scratch("winograd.patch_and_tile", ((PRODUCTS + 16) * WIDTH,), x.dtype),
+            scratch("winograd.patch_and_tile", ((PRODUCTS + 16) * cpu().width,), x.dtype),
             *distances(x),
             *distances(dy),
             *x.shape[1:],
