@@ -3,13 +3,15 @@
 Two sets stand behind them: `plain` (NumPy) and `simd` (generated, float32 only); `choice` says
 which one computes, and `simd` hands what it has no kernel for to `plain`. Images are NHWC,
 convolution weights (kernel height, kernel width, channels in a group, channels out). No function
-writes to its arguments, and results are fresh arrays; scratch memory belongs to the thread.
+writes to its arguments, and results are fresh arrays; scratch memory belongs to the thread. The
+optimizers' steps alone move values in place.
 """
 
 from .affine import Affine
 from .choice import kernel_set, use_kernels
 from .interface import (
     Gradients,
+    adam,
     add,
     average_pool,
     average_pool_backward,
@@ -26,12 +28,15 @@ from .interface import (
     relu_backward,
     response_norm,
     response_norm_backward,
+    rmsprop,
+    sgd,
 )
 from .plain import column_sums, erf, normal_cdf, per_channel
 
 __all__ = [
     "Affine",
     "Gradients",
+    "adam",
     "add",
     "average_pool",
     "average_pool_backward",
@@ -53,5 +58,7 @@ __all__ = [
     "relu_backward",
     "response_norm",
     "response_norm_backward",
+    "rmsprop",
+    "sgd",
     "use_kernels",
 ]

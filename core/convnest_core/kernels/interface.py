@@ -209,3 +209,78 @@ def response_norm_backward(
     """dx = dy · d⁻ᵝ - 2αβ/n · x · Σ dy · x · d⁻ᵝ⁻¹, summed over the channels that x went into."""
     dx: Array = _set(x).response_norm_backward(x, dy, size=size, alpha=alpha, beta=beta, k=k)
     return dx
+
+
+def sgd(
+    value: Array,
+    gradient: Array,
+    velocity: Array | None,
+    *,
+    rate: float,
+    momentum: float,
+    decay: float,
+    nesterov: bool,
+) -> None:
+    """g = dL/dw + decay · w;  v ← momentum · v + g;  w ← w - rate · (v, or g + momentum · v).
+
+    Of flat arrays; the value and its slots (here v) are moved in place, as by all optimizers.
+    """
+    _set(value).sgd(
+        value, gradient, velocity, rate=rate, momentum=momentum, decay=decay, nesterov=nesterov
+    )
+
+
+def adam(
+    value: Array,
+    gradient: Array,
+    mean: Array,
+    square: Array,
+    *,
+    rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    decay: float,
+    spread: float,
+) -> None:
+    """m ← m + (1-β₁)(g - m);  v ← β₂·v + (1-β₂)·g²;  w ← w - rate · m / (√v/spread + ε)."""
+    _set(value).adam(
+        value,
+        gradient,
+        mean,
+        square,
+        rate=rate,
+        beta1=beta1,
+        beta2=beta2,
+        epsilon=epsilon,
+        decay=decay,
+        spread=spread,
+    )
+
+
+def rmsprop(
+    value: Array,
+    gradient: Array,
+    square: Array,
+    mean: Array | None,
+    velocity: Array | None,
+    *,
+    rate: float,
+    alpha: float,
+    epsilon: float,
+    momentum: float,
+    decay: float,
+) -> None:
+    """s ← α·s + (1-α)·g²;  u = g / (√(s - mean²) + ε);  w ← w - rate · (u, or its velocity)."""
+    _set(value).rmsprop(
+        value,
+        gradient,
+        square,
+        mean,
+        velocity,
+        rate=rate,
+        alpha=alpha,
+        epsilon=epsilon,
+        momentum=momentum,
+        decay=decay,
+    )

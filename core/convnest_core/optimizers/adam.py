@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import sqrt
 
+from convnest_core import kernels
 from convnest_core.arrays import Array
 from convnest_core.checks import number, positive
 from convnest_core.parameters import Parameter
 
-from . import updates
 from .optimizer import Optimizer
 
 
@@ -45,7 +45,7 @@ class Adam(Optimizer):
 
     def move(self, value: Array, gradient: Array, decay: float, *slots: Array) -> None:
         mean, square = slots
-        updates.adam(
+        kernels.adam(
             value,
             gradient,
             mean,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from convnest_core import kernels
 from convnest_core.arrays import Array
 from convnest_core.checks import boolean, number, positive
 from convnest_core.parameters import Parameter
 
-from . import updates
 from .optimizer import Optimizer
 
 
@@ -44,7 +44,7 @@ class RMSProp(Optimizer):
 
     def move(self, value: Array, gradient: Array, decay: float, *slots: Array) -> None:
         square, *others = slots
-        updates.rmsprop(
+        kernels.rmsprop(
             value,
             gradient,
             square,

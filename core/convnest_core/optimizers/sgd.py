@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from convnest_core import kernels
 from convnest_core.arrays import Array
 from convnest_core.checks import number
 from convnest_core.errors import SpecError
 from convnest_core.parameters import Parameter
 
-from . import updates
 from .optimizer import Optimizer
 
 
@@ -40,7 +40,7 @@ class SGD(Optimizer):
         )
 
     def move(self, value: Array, gradient: Array, decay: float, *slots: Array) -> None:
-        updates.sgd(
+        kernels.sgd(
             value,
             gradient,
             slots[0] if slots else None,

@@ -16,8 +16,10 @@ from .pooling import (
 )
 from .response_norm import response_norm, response_norm_backward
 from .statistics import column_sums, per_channel
+from .updates import adam, rmsprop, sgd
 
 __all__ = [
+    "adam",
     "add",
     "average_pool",
     "average_pool_backward",
@@ -38,4 +40,6 @@ __all__ = [
     "relu_backward",
     "response_norm",
     "response_norm_backward",
+    "rmsprop",
+    "sgd",
 ]

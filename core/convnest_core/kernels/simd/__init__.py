@@ -13,9 +13,11 @@ from .pooling import (
     max_pool_places,
 )
 from .response_norm import response_norm, response_norm_backward
+from .updates import adam, rmsprop, sgd
 from .values import add, relu, relu_backward
 
 __all__ = [
+    "adam",
     "add",
     "average_pool",
     "average_pool_backward",
@@ -32,4 +34,6 @@ __all__ = [
     "relu_backward",
     "response_norm",
     "response_norm_backward",
+    "rmsprop",
+    "sgd",
 ]

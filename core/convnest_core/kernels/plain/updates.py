@@ -1,7 +1,6 @@
 """The optimizers' arithmetic on one tile: flat arrays in, values and slots moved in place.
 
 A tile is some thousand contiguous values with their gradient and slots; gradients stay as they are.
-Another set of kernels can stand in for these functions: optimizers hand them all they need.
 """
 
 from __future__ import annotations
