@@ -1,0 +1,115 @@
+"""Matrix products by the generated kernel, which takes every factor as it lies in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from convnest_core.arrays import Array, Pair, shown
+from convnest_core.errors import ShapeError
+from convnest_core.kernels.aligned import empty_aligned
+from convnest_core.kernels.scratch import scratch
+
+from .native import Native
+from .packing import BLOCK, PIXELS, blocks_of, padded
+
+_product = Native("product", "product")
+
+_DEPTH = 512  # along which sums stay in registers: then a panel of W leaves room for X in L2
+_BLOCK_VALUES = 1 << 17  # of X: half of a common L2 cache
+_CONFLICT_BYTES = 4096  # rows so far apart all begin in one set of a common L1 cache
+
+
+def product(
+    x: Array,
+    w: Array,
+    y: Array,
+    *,
+    bias: Array | None = None,
+    residual: Array | None = None,
+    rectified: bool = False,
+) -> None:
+    """y [rows, filters] = activation(x · w + bias + residual).
+
+    x [rows, depth] and w [depth, filters] may lie transposed; or w is `packed` [blocks, depth,
+    BLOCK], and `bias` then `padded`. `residual` may be y itself.
+    """
+    (rows, depth), filters = x.shape, y.shape[1]
+    is_packed = w.ndim == 3
+    _check(x, w, y, residual)
+    if not is_packed:
+        w = _along_an_axis(w)
+        bias = None if bias is None else padded(bias)
+    if bias is not None and bias.shape != (blocks_of(filters) * BLOCK,):
+        raise ShapeError(f"the bias must be padded to whole blocks, got {shown(bias.shape)}")
+    x = _along_an_axis(x)
+    x_row, x_step = _strides(x)
+    deep = depth
+    if not is_packed or rows > PIXELS:
+        deep = -(-depth // -(-depth // _DEPTH))
+    together = max(1, _BLOCK_VALUES // deep // PIXELS) * PIXELS
+    copied = rows > PIXELS and max(x_row, x_step) * x.itemsize % _CONFLICT_BYTES == 0
+    room = (min(rows, together) + BLOCK) * (deep + BLOCK)
+    _product(
+        x,
+        w,
+        bias,
+        residual,
+        y,
+        scratch("product.rows", (room,), x.dtype) if copied else None,
+        None if is_packed else scratch("product.panel", (deep * BLOCK,), x.dtype),
+        rows,
+        depth,
+        filters,
+        x_row,
+        x_step,
+        *((0, 0) if is_packed else _strides(w)),
+        0 if residual is None else _strides(residual)[0],
+        _strides(y)[0],
+        int(rectified),
+        together,
+        deep,
+    )
+
+
+def multiply(x: Array, w: Array, b: Array | None = None) -> Array:
+    """As `kernels.multiply`."""
+    y = empty_aligned((x.shape[0], w.shape[1]), x.dtype)
+    product(x, w, y, bias=b)
+    return y
+
+
+def add_product(x: Array, w: Array, total: Array) -> None:
+    """As `kernels.add_product`."""
+    product(x, w, total, residual=total)
+
+
+def _check(x: Array, w: Array, y: Array, residual: Array | None) -> None:
+    (rows, depth), filters = x.shape, y.shape[1]
+    given = (blocks_of(filters), depth, BLOCK) if w.ndim == 3 else (depth, filters)
+    if not rows or not depth or not filters:
+        raise ShapeError(f"{shown(x.shape)} times {shown(w.shape)} has no values")
+    if y.shape[0] != rows or w.shape != given:
+        raise ShapeError(f"{shown(x.shape)} times {shown(w.shape)} is not {shown(y.shape)}")
+    for written in (y, residual):
+        if written is None:
+            continue
+        if written.shape != y.shape or _strides(written)[1] != 1:
+            raise ShapeError(f"a residual must be like the product, got {shown(written.shape)}")
+
+
+def _along_an_axis(matrix: Array) -> Array:
+    """The matrix, or a copy of one of which neither rows nor columns lie together in memory."""
+    strides = _strides(matrix)
+    return matrix if 1 in strides and min(strides) > 0 else np.ascontiguousarray(matrix)
+
+
+def _strides(matrix: Array) -> Pair:
+    """From row to row and from column to column, in elements.
+
+    What an axis of one place has for a stride says nothing, so it is 1.
+    """
+    row, column = (
+        stride // matrix.itemsize if places > 1 else 1
+        for stride, places in zip(matrix.strides, matrix.shape, strict=True)
+    )
+    return row, column
