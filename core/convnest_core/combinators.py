@@ -13,7 +13,7 @@ from .errors import ShapeError, SpecError
 from .layers.activation import ReLU
 from .module import Forward, Module
 from .run import Run
-from .small_images import chain
+from .small_images import chain_for
 
 
 class Sequential(Module):
@@ -35,7 +35,7 @@ class Sequential(Module):
     def __call__(self, x: Array) -> Array:
         waiting = list(self._children.values())
         while waiting:
-            together = chain(waiting, x)
+            together = chain_for(x, waiting)
             x = together(x) if together else waiting[0](x)
             del waiting[: len(together.modules) if together else 1]
         return x
@@ -168,7 +168,7 @@ def _through(modules: list[Module], x: Array, run: Run) -> tuple[Array, Backward
 
 def _together(modules: list[Module], x: Array) -> tuple[int, Forward]:
     """How many of the modules, from the first on, are one step for x, and that step."""
-    together = chain(modules, x)
+    together = chain_for(x, modules)
     if together is not None:
         return len(together.modules), together.forward
     pair = modules[0].forward_with(modules[1]) if len(modules) > 1 else None

@@ -122,14 +122,20 @@ class Chain:
         return y.reshape(len(y), last.filters, *last.result).transpose(0, 2, 3, 1)
 
 
-def chain(modules: Sequence[Module], x: Array) -> Chain | None:
-    """The modules from the first on that are quicker as one chain for a batch x; None if none are.
+def chain_for(x: Array, modules: Sequence[Module]) -> Chain | None:
+    """`chain`, where a batch x has images enough."""
+    if not modules or type(modules[0]) is not Conv2d or x.dtype != np.float32:
+        return None
+    found = chain(modules)
+    return found if found and len(x) >= batch_vector.fewest_images() else None
+
+
+def chain(modules: Sequence[Module]) -> Chain | None:
+    """The modules from the first on that are quicker as one for images enough; None if none are.
 
     A chain pools: without that, its layout does not pay.
     """
-    if not modules or type(modules[0]) is not Conv2d:
-        return None
-    if x.dtype != np.float32 or kernel_set() != "simd" or len(x) < batch_vector.fewest_images():
+    if kernel_set() != "simd":
         return None
     convolutions: list[Conv2d] = []
     stages: list[Stage] = []
@@ -151,7 +157,9 @@ def _stage(modules: Sequence[Module]) -> tuple[Conv2d, Stage] | None:
     if len(modules) < 2 or type(modules[0]) is not Conv2d or type(modules[1]) is not ReLU:
         return None
     convolution, built = modules[0], modules[0].built
-    if built is None or not convolution.stride == convolution.dilation == (1, 1):
+    if built is None or built.dtype != np.float32:
+        return None
+    if not convolution.stride == convolution.dilation == (1, 1):
         return None
     height, width, channels = built.input_shape
     stage = Stage(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from convnest_core.arrays import Array, Shape
+from convnest_core.combinators import Sequential
 from convnest_core.kernels.planned import Activation, Geometry
 from convnest_core.module import Module
 
@@ -82,7 +83,14 @@ class Apply:
     module: Module
 
 
-Operation: TypeAlias = Convolve | Connect | Adjust | Pool | Normalise | Flat | Join | Apply
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Convolutions of small images and what is between them, which are quicker as one."""
+
+    modules: Sequential
+
+
+Operation: TypeAlias = Convolve | Connect | Adjust | Pool | Normalise | Flat | Join | Apply | Chain
 
 
 @dataclass(frozen=True, eq=False)

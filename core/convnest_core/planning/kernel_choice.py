@@ -23,7 +23,7 @@ from convnest_core.kernels.planned import (
 )
 from convnest_core.module import Module
 
-from .graph import Adjust, Apply, Connect, Convolve, Flat, Join, Node, Normalise, Pool
+from .graph import Adjust, Apply, Chain, Connect, Convolve, Flat, Join, Node, Normalise, Pool
 
 
 class Kernels:
@@ -78,7 +78,9 @@ def kernel_for(node: Node, *, images: int, pack: Packing) -> Kernel:
         case Flat():
             return _Flatten()
         case Apply() as apply:
-            return _Applied(apply.module)
+            return _Applied(apply.module, f"{apply.module.kind} as it is")
+        case Chain(modules):
+            return _Applied(modules, "batch as vectors")
         case Join():
             raise AssertionError("joins are gone before kernels are chosen")
 
@@ -103,10 +105,7 @@ class _Flatten:
 @dataclass(frozen=True, eq=False)
 class _Applied:
     module: Module
-
-    @property
-    def algorithm(self) -> str:
-        return f"{self.module.kind} as it is"
+    algorithm: str
 
     def __call__(
         self,

@@ -27,8 +27,21 @@ from convnest_core.layers import (
     SpatialDropout,
 )
 from convnest_core.module import Module
+from convnest_core.small_images import chain
 
-from .graph import Adjust, Apply, Connect, Convolve, Flat, Graph, Join, Normalise, Pool, Value
+from .graph import (
+    Adjust,
+    Apply,
+    Chain,
+    Connect,
+    Convolve,
+    Flat,
+    Graph,
+    Join,
+    Normalise,
+    Pool,
+    Value,
+)
 
 _M = TypeVar("_M", bound=Module)
 
@@ -66,8 +79,15 @@ def _apply(graph: Graph, module: Module, x: Value) -> Value:
 
 @_lowers(Sequential)
 def _sequential(graph: Graph, module: Sequential, x: Value) -> Value:
-    for child in module.children().values():
-        x = _lower(graph, child, x)
+    waiting = list(module.children().values())
+    while waiting:
+        together = chain(waiting)
+        if together is None:
+            x = _lower(graph, waiting.pop(0), x)
+            continue
+        chained, waiting = waiting[: len(together.modules)], waiting[len(together.modules) :]
+        path = f"{_path(chained[0])} … {_path(chained[-1]).rpartition('.')[2]}"
+        x = graph.add(Chain(Sequential(chained)), x, shape=_shape(chained[-1]), path=path)
     return x
 
 

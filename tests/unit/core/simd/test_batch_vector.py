@@ -14,6 +14,7 @@ from convnest_core import (
     freeze,
     kernels,
     network,
+    plan,
     seeing,
     small_images,
     zero_grad,
@@ -171,7 +172,7 @@ def test_a_chain_computes_what_its_modules_do(
     x = values((images, 13, 12, 3), 0)
     x.flags.writeable = False
     kernels.use_kernels("simd")
-    together = small_images.chain(list(module.children().values()), x)
+    together = small_images.chain_for(x, list(module.children().values()))
     assert together is not None
     assert len(together.modules) == 8
     got = trained(module, x, chosen="simd", input_gradient=input_gradient)
@@ -216,7 +217,7 @@ def test_a_chain_is_for_few_channels_and_small_images() -> None:
     def chained(module: Sequential, *shape: int, images: int = 16) -> int:
         build(module, shape, seed=0)
         x = np.zeros((images, *shape), np.float32)
-        together = small_images.chain(list(module.children().values()), x)
+        together = small_images.chain_for(x, list(module.children().values()))
         return 0 if together is None else len(together.modules)
 
     def pattern(filters: int, **options: Any) -> Sequential:
@@ -233,3 +234,17 @@ def test_a_chain_is_for_few_channels_and_small_images() -> None:
     assert not chained(pattern(16, groups=2), 28, 28, 2)
     assert not chained(Sequential([Conv2d(6, 3), ReLU()]), 28, 28, 3)
     assert not chained(Sequential([Conv2d(6, 3), MaxPool(2)]), 28, 28, 3)
+
+
+@pytest.mark.parametrize("images", [1, 7, 8, 30])
+def test_a_plan_takes_a_chain_as_one_step(images: int) -> None:
+    lenet = network({"name": "lenet"}, classes=3)
+    build(lenet, (12, 12, 1), seed=1)
+    x = values((images, 12, 12, 1), 0)
+    kernels.use_kernels("simd")
+    compiled = plan(lenet, (12, 12, 1), max_batch=30)
+    assert "conv1 … flatten  batch as vectors" in compiled.describe()
+    got = compiled(x)
+    kernels.use_kernels("numpy")
+    wanted = lenet(x)
+    assert np.abs(got - wanted).max() <= 4 * BOUND * np.abs(wanted).max()
