@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from convnest_core import kernels
 from convnest_core.arrays import Array, Backward, DType, Pair, Shape
 from convnest_core.building import Initialiser
 from convnest_core.checks import MAX_FILTERS, integer, pair
@@ -33,8 +34,13 @@ class GlobalAvgPool(Module):
         y = np.matmul(share, x.reshape(n, -1, c))[:, 0]
 
         def backward(dy: Array) -> Array:
-            dx: Array = np.matmul(share.T, dy[:, None])
-            return dx.reshape(x.shape)
+            return kernels.average_pool_backward(
+                dy[:, None, None],
+                (height, width),
+                kernel=(height, width),
+                stride=(1, 1),
+                padding=(0, 0),
+            )
 
         return y, backward
 

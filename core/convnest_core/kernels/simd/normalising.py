@@ -65,8 +65,10 @@ class _Layout:
             yield _Rows(slice(whole, whole + left), 1, left, left * self.channels)
 
     def row(self, vector: Array) -> Array:
-        """`vector` [C] for every pixel of a row."""
-        return np.tile(vector, self._together)
+        """`vector` [C] for every pixel of a row; several times quicker than `np.tile`."""
+        row = np.empty((self._together, self.channels), vector.dtype)
+        row[:] = vector
+        return row.reshape(-1)
 
     def sums(self) -> Sums:
         """Zeros to sum in, two rows of whole strips."""
