@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from convnest_core.arrays import Array, Pair
 from convnest_core.kernels import plain
+from convnest_core.kernels.planned.convolution import Geometry
 
-from . import winograd, winograd_gradient
+from . import direct, direct_weights, winograd, winograd_gradient
 from .routing import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, Convolution, algorithm
 
 
@@ -24,6 +25,9 @@ def convolve(
     match algorithm(FORWARD, shapes):
         case "winograd":
             return winograd.convolve(x, w, b, padding=padding)
+        case "direct":
+            geometry = Geometry((w.shape[0], w.shape[1]), stride, padding, dilation)
+            return direct.convolve(x, w, b, geometry=geometry, groups=groups)
         case _:
             return plain.convolve(
                 x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
@@ -51,6 +55,15 @@ def convolve_backward(
             case "winograd":
                 size = x.shape[1], x.shape[2]
                 dx = winograd.input_gradient(dy, w, size=size, padding=padding)
+            case "direct":
+                dx = direct.input_gradient(
+                    w,
+                    dy,
+                    (x.shape[1], x.shape[2]),
+                    stride=stride,
+                    padding=padding,
+                    groups=groups,
+                )
             case _:
                 dx, _, _ = plain.convolve_backward(
                     x,
@@ -69,6 +82,10 @@ def convolve_backward(
             case "winograd":
                 dw, db = winograd_gradient.weight_gradient(
                     x, dy, kernel=len(w), padding=padding, bias=bias
+                )
+            case "direct":
+                dw, db = direct_weights.weight_gradient(
+                    x, w, dy, stride=stride, padding=padding, groups=groups, bias=bias
                 )
             case _:
                 _, dw, db = plain.convolve_backward(

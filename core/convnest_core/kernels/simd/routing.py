@@ -54,19 +54,21 @@ class Convolution:
 
 Rule = tuple[str, Callable[[Convolution], bool], Algorithm]
 
-_ALWAYS: tuple[Rule, ...] = (
-    ("groups, side by side in NumPy", lambda c: c.groups > 1, "numpy"),
-    ("dilation", lambda c: c.dilation != (1, 1), "numpy"),
-)
-
 _WINOGRAD: Rule = ("3×3 and 5×5 at stride 1", lambda c: c.suits_winograd, "winograd")
+_GROUPS: Rule = ("groups, one after the other", lambda c: c.groups > 1, "direct")
+_WINDOWS: Rule = ("any other window", lambda c: not c.is_pointwise, "direct")
+
+
+def _dilated(given: Algorithm) -> Rule:
+    return "dilation", lambda c: c.dilation != (1, 1), given
+
 
 #: y from x and w.
-FORWARD: tuple[Rule, ...] = (*_ALWAYS, _WINOGRAD)
+FORWARD: tuple[Rule, ...] = (_dilated("direct"), _GROUPS, _WINOGRAD, _WINDOWS)
 #: dx from dy and w.
-INPUT_GRADIENT: tuple[Rule, ...] = (*_ALWAYS, _WINOGRAD)
+INPUT_GRADIENT: tuple[Rule, ...] = (_dilated("numpy"), _GROUPS, _WINOGRAD, _WINDOWS)
 #: dw from x and dy.
-WEIGHT_GRADIENT: tuple[Rule, ...] = (*_ALWAYS, _WINOGRAD)
+WEIGHT_GRADIENT: tuple[Rule, ...] = (_dilated("numpy"), _GROUPS, _WINOGRAD, _WINDOWS)
 
 
 def algorithm(rules: tuple[Rule, ...], convolution: Convolution) -> Algorithm:

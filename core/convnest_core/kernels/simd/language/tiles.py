@@ -40,6 +40,7 @@ def tile(P: int, Q: int) -> ModuleType:
       x[index + p · pixel_stride], the weights are w[w_index : w_index + Q · WIDTH]
     - grow_twice(acc, x, index, row_stride, pixel_stride, w, w_index) → the same for a tile of two
       rows of P/2 pixels
+    - halves(acc) → the accumulators of the first P/2 pixels and of the others: two `tile(P/2, Q)`
     - add_vector(acc, b, index) → acc with b[index : index + Q · WIDTH] added to every pixel
     - add(acc, r, index, pixel_stride) → acc with each pixel's own vectors of r added
     - add_part(acc, r, index, pixel_stride, channels) → the same, only so many channels being read
@@ -100,6 +101,20 @@ def tile(P: int, Q: int) -> ModuleType:
             return grow_over(b, acc, w=(w, w_, w_index_), pixels=pixels)
 
         return accumulators(accumulators, x, I64, I64, I64, w, I64), emit
+
+    @intrinsic
+    def halves(_typing: Any, acc: Any) -> Any:
+        if P % 2:
+            return None
+        half = types.UniTuple(Vector, P * Q // 2)
+
+        def emit(context: Any, b: ir.IRBuilder, _s: Any, given: Any) -> Any:
+            values = [b.extract_value(given[0], place) for place in range(P * Q)]
+            middle = len(values) // 2
+            two = [context.make_tuple(b, half, v) for v in (values[:middle], values[middle:])]
+            return context.make_tuple(b, types.Tuple((half, half)), two)
+
+        return types.Tuple((half, half))(accumulators), emit
 
     def combined(b: ir.IRBuilder, acc: Any, place: int, value: Any) -> Any:
         return b.insert_value(acc, b.fadd(b.extract_value(acc, place), value), place)
@@ -204,6 +219,9 @@ def tile(P: int, Q: int) -> ModuleType:
         return types.void(accumulators, y, I64, I64, I64), emit
 
     operations = ModuleType(f"tile_{P}_{Q}")
-    for one in (zero, grow, grow_twice, add_vector, add, add_part, rectify, store, store_part):
+    for one in (
+        *(zero, grow, grow_twice, halves, add_vector, add, add_part),
+        *(rectify, store, store_part),
+    ):
         setattr(operations, one.__name__, one)
     return operations
