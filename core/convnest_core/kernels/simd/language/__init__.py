@@ -5,6 +5,7 @@ it imports Numba, so only the compiler does.
 """
 
 from .functions import OPTIONS, inlined, part
+from .groups import group
 from .memory import (
     Bytes,
     BytesOut,
@@ -64,6 +65,7 @@ __all__ = [
     "fused",
     "get",
     "greater",
+    "group",
     "inlined",
     "is_given",
     "load",

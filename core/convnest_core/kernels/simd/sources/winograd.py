@@ -35,6 +35,7 @@ from convnest_core.kernels.simd.sources.winograd_transforms import (
     gathered,
     patch_inside,
     patch_over,
+    six,
 )
 
 
@@ -52,9 +53,9 @@ def _rows(pixels: int, vectors: int) -> Any:
     return rows
 
 
-FEW = 4
-_many, _few = _rows(PIXELS, VECTORS), _rows(FEW, VECTORS)
-_many_narrow, _few_narrow = _rows(PIXELS, 1), _rows(FEW, 1)
+_FEW = 4
+_many, _few = _rows(PIXELS, VECTORS), _rows(_FEW, VECTORS)
+_many_narrow = _rows(PIXELS, 1)
 
 
 @part
@@ -64,17 +65,15 @@ def _multiply(v, v0, v_row, w, w0, depth, m, m0, m_row, tiles, filters):
         narrow = filters - c <= WIDTH
         row = 0
         while row < tiles:
-            many = row + PIXELS - FEW < tiles
+            many = row + PIXELS - _FEW < tiles
             a, z = v0 + row * v_row, m0 + row * m_row + c
             if many and narrow:
                 _many_narrow(v, a, v_row, w, w0 + c * depth, depth, m, z, m_row)
             elif many:
                 _many(v, a, v_row, w, w0 + c * depth, depth, m, z, m_row)
-            elif narrow:
-                _few_narrow(v, a, v_row, w, w0 + c * depth, depth, m, z, m_row)
             else:
                 _few(v, a, v_row, w, w0 + c * depth, depth, m, z, m_row)
-            row += PIXELS if many else FEW
+            row += PIXELS if many else _FEW
 
 
 def _outputs(m: int) -> Any:
@@ -101,14 +100,7 @@ def _outputs(m: int) -> Any:
         for j in range(POINTS):
             at = first + j * apart
             down = POINTS * apart
-            values = coefficients(
-                load(data, at),
-                load(data, at + down),
-                load(data, at + 2 * down),
-                load(data, at + 3 * down),
-                load(data, at + 4 * down),
-                load(data, at + 5 * down),
-            )
+            values = coefficients(*six.read(data, at, down))
             store(s, j * WIDTH, values[0])
             store(s, j * WIDTH + ROW, values[1])
             if m > 2:
@@ -117,14 +109,7 @@ def _outputs(m: int) -> Any:
         height, width = inside
         for i in range(min(m, height)):
             at = i * ROW
-            values = coefficients(
-                load(s, at),
-                load(s, at + WIDTH),
-                load(s, at + 2 * WIDTH),
-                load(s, at + 3 * WIDTH),
-                load(s, at + 4 * WIDTH),
-                load(s, at + 5 * WIDTH),
-            )
+            values = coefficients(*six.read(s, at, WIDTH))
             a, z = r0 + i * r.row, y0 + i * y.row
             finish(values[0], bias, r.data, a, y.data, z, True, filters, relu)
             a, z = a + r.pixel, z + y.pixel

@@ -24,6 +24,7 @@ from convnest_core.kernels.simd.language import (
     load,
     load_part,
     part,
+    reading,
     store,
     store_part,
     tile,
@@ -39,8 +40,8 @@ from convnest_core.kernels.simd.sources.winograd_transforms import (
     gathered,
     patch_inside,
     patch_over,
-    put_six,
     scaled,
+    six,
 )
 
 _SUM = POINTS + 1  # the product at the points (1, 1): there D is the sum of a tile's values
@@ -64,7 +65,7 @@ def _rows(channels: int, vectors: int) -> Any:
 
 _FEW = 4
 _many, _few = _rows(PIXELS, VECTORS), _rows(_FEW, VECTORS)
-_many_narrow, _few_narrow = _rows(PIXELS, 1), _rows(_FEW, 1)
+_many_narrow = _rows(PIXELS, 1)
 
 
 @part
@@ -80,8 +81,6 @@ def _multiply(v, v0, v_row, d, d0, d_row, tiles, total, total0, total_row, chann
                 _many_narrow(v, a, v_row, d, b, d_row, tiles, total, z, total_row, more)
             elif many:
                 _many(v, a, v_row, d, b, d_row, tiles, total, z, total_row, more)
-            elif narrow:
-                _few_narrow(v, a, v_row, d, b, d_row, tiles, total, z, total_row, more)
             else:
                 _few(v, a, v_row, d, b, d_row, tiles, total, z, total_row, more)
             c += PIXELS if many else _FEW
@@ -94,10 +93,10 @@ def _spread(m: int) -> Any:
     @part
     def spread(dy, corner, s, to):
         for j in range(m):
-            put_six(s, j * WIDTH, ROW, values(dy.data, corner + j * dy.pixel, dy.row))
+            six.write(s, j * WIDTH, ROW, values(dy.data, corner + j * dy.pixel, dy.row))
         for i in range(POINTS):
-            row = values(s, i * ROW, WIDTH)
-            put_six(to.data, to.first + i * POINTS * to.apart, to.apart, row)
+            row = values(reading(s), i * ROW, WIDTH)
+            six.write(to.data, to.first + i * POINTS * to.apart, to.apart, row)
 
     return spread
 
@@ -122,18 +121,7 @@ def _taps(r: int) -> Any:
 
     @part
     def column(total, at, down):
-        return coefficients(
-            *scaled(
-                (
-                    load(total, at),
-                    load(total, at + down),
-                    load(total, at + 2 * down),
-                    load(total, at + 3 * down),
-                    load(total, at + 4 * down),
-                    load(total, at + 5 * down),
-                )
-            )
-        )
+        return coefficients(*scaled(six.read(total, at, down)))
 
     @part
     def put(s, at, apart, values):
@@ -156,9 +144,9 @@ def _taps(r: int) -> Any:
     @part
     def taps(total, first, plane, s, w, w0, tap, filters):
         for j in range(POINTS):
-            put(s, j * WIDTH, ROW, column(total, first + j * plane, POINTS * plane))
+            put(s, j * WIDTH, ROW, column(reading(total), first + j * plane, POINTS * plane))
         for i in range(r):
-            values = column(s, i * ROW, WIDTH)
+            values = column(reading(s), i * ROW, WIDTH)
             if filters >= WIDTH:
                 put(w, w0 + i * r * tap, tap, values)
             else:
@@ -212,7 +200,7 @@ def winograd_gradient(
     """
     down, across = -(-height // outputs), -(-width // outputs)
     xs, dys, tile_copy = Image(x, x_row, x_pixel), Image(dy, dy_row, dy_pixel), PRODUCTS * WIDTH
-    copies = Image(s, outputs * WIDTH, WIDTH)
+    copies = Image(reading(s), outputs * WIDTH, WIDTH)
     start = 0
     while start < tiles_in_all:
         tiles = min(together, tiles_in_all - start)

@@ -17,15 +17,16 @@ from typing import Any, NamedTuple
 from convnest_core.kernels.simd.language import (
     WIDTH,
     fused,
+    group,
     load,
     load_part,
     part,
     splat,
-    store,
 )
 
 POINTS = 6
 PRODUCTS = POINTS * POINTS
+six = group(POINTS)
 
 
 class Image(NamedTuple):
@@ -120,17 +121,6 @@ def gathered(count: int) -> Any:
     return coefficients
 
 
-@part
-def put_six(s, index, apart, values):
-    """Write six vectors, `apart` from each other."""
-    store(s, index, values[0])
-    store(s, index + apart, values[1])
-    store(s, index + 2 * apart, values[2])
-    store(s, index + 3 * apart, values[3])
-    store(s, index + 4 * apart, values[4])
-    store(s, index + 5 * apart, values[5])
-
-
 ROW = POINTS * WIDTH  # of the scratch memory between the two dimensions, which lies in L1
 
 
@@ -138,15 +128,8 @@ ROW = POINTS * WIDTH  # of the scratch memory between the two dimensions, which 
 def _rows_of_differences(s, v):
     for i in range(POINTS):
         at = i * ROW
-        values = differences(
-            load(s, at),
-            load(s, at + WIDTH),
-            load(s, at + 2 * WIDTH),
-            load(s, at + 3 * WIDTH),
-            load(s, at + 4 * WIDTH),
-            load(s, at + 5 * WIDTH),
-        )
-        put_six(v.data, v.first + i * POINTS * v.apart, v.apart, values)
+        values = differences(*six.read(s, at, WIDTH))
+        six.write(v.data, v.first + i * POINTS * v.apart, v.apart, values)
 
 
 @part
@@ -154,15 +137,8 @@ def patch_inside(x, corner, s, v):
     """Bᵀ d B of the patch at `corner` that lies within the image, WIDTH channels."""
     for j in range(POINTS):
         at = corner + j * x.pixel
-        values = differences(
-            load(x.data, at),
-            load(x.data, at + x.row),
-            load(x.data, at + 2 * x.row),
-            load(x.data, at + 3 * x.row),
-            load(x.data, at + 4 * x.row),
-            load(x.data, at + 5 * x.row),
-        )
-        put_six(s, j * WIDTH, ROW, values)
+        values = differences(*six.read(x.data, at, x.row))
+        six.write(s, j * WIDTH, ROW, values)
     _rows_of_differences(s, v)
 
 
@@ -190,5 +166,5 @@ def patch_over(x, corner, within, channels, s, v):
             _place(x, at, 4, top, height, some),
             _place(x, at, 5, top, height, some),
         )
-        put_six(s, j * WIDTH, ROW, values)
+        six.write(s, j * WIDTH, ROW, values)
     _rows_of_differences(s, v)

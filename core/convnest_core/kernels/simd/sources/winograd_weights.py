@@ -20,8 +20,8 @@ from convnest_core.kernels.simd.sources.winograd_transforms import (
     ROW,
     Planes,
     evaluated,
-    put_six,
     scaled,
+    six,
 )
 
 
@@ -32,10 +32,10 @@ def _squared(size: int) -> Any:
     @part
     def square(g, g0, s, u):
         for j in range(size):
-            put_six(s, j * WIDTH, ROW, scaled(values(g, g0 + j * WIDTH, size * WIDTH)))
+            six.write(s, j * WIDTH, ROW, scaled(values(g, g0 + j * WIDTH, size * WIDTH)))
         for i in range(POINTS):
             row = scaled(values(s, i * ROW, WIDTH))
-            put_six(u.data, u.first + i * POINTS * u.apart, u.apart, row)
+            six.write(u.data, u.first + i * POINTS * u.apart, u.apart, row)
 
     return square
 
