@@ -17,6 +17,7 @@ import functools
 import os
 import struct
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +30,8 @@ from .machine import CHECKED, Machine, llvm_target, machine
 from .object_cache import ENTRY, Stored
 
 _DTYPES = {"Floats": np.float32, "Doubles": np.float64, "Bytes": np.uint8}
-_WORDS = {"int": "q", "float": "d"}  # as `struct` packs them; an array is "QQ"
+_NUMBERS = {"int": "q", "float": "d"}  # as `struct` writes them; an array is "qq"
+_NOTHING = (0, 0)
 
 _lock = threading.RLock()
 # A child that is forked while another thread loads a kernel would find LLVM locked for ever.
@@ -64,24 +66,23 @@ class Native:
 
     def __call__(self, *arguments: npt.NDArray[Any] | float | None) -> None:
         loaded = self._loaded or self.load()
-        if len(arguments) != len(loaded.kinds):
+        if len(arguments) != len(loaded.parameters):
             raise TypeError(
-                f"{self.name} takes {len(loaded.kinds)} arguments, got {len(arguments)}"
+                f"{self.name} takes {len(loaded.parameters)} arguments, got {len(arguments)}"
             )
-        words: list[Any] = []  # `struct` looks at each
-        for kind, argument in zip(loaded.kinds, arguments, strict=True):
-            if kind in _WORDS:
+        words: list[Any] = []  # Any: numbers, each refused by `pack` where it is of another kind
+        for parameter, argument in zip(loaded.parameters, arguments, strict=True):
+            if parameter is None:
                 words.append(argument)
             elif argument is None:
-                words += (0, 0)
+                words += _NOTHING
             else:
-                words += _span(self.name, kind, argument)
+                words += _span(self.name, parameter, argument)
         violation = (ctypes.c_int64 * 3)() if CHECKED else None
-        record = ctypes.addressof(violation) if violation else 0
         try:
-            block = loaded.layout.pack(record, *words)
-        except struct.error as error:
-            raise TypeError(f"{self.name} takes {', '.join(loaded.kinds)}: {error}") from error
+            block = loaded.pack(ctypes.addressof(violation) if violation else 0, *words)
+        except (struct.error, TypeError) as error:
+            raise TypeError(f"{self.name} was given a number it does not take: {error}") from error
         status = loaded.function(block)
         if violation and violation[0]:
             raise CoreError(
@@ -99,32 +100,59 @@ class Native:
             return self._loaded
 
 
+class _Parameter(NamedTuple):
+    """An array that a kernel takes."""
+
+    dtype: np.dtype[Any]
+    written: bool
+
+    @staticmethod
+    def of(kind: str) -> _Parameter | None:
+        """None for a number."""
+        if kind in _NUMBERS:
+            return None
+        return _Parameter(np.dtype(_DTYPES[kind.removesuffix("Out")]), kind.endswith("Out"))
+
+
 class _Loaded(NamedTuple):
-    function: Any  # a ctypes function of a block's address
-    kinds: tuple[str, ...]
-    layout: struct.Struct
+    function: Any  # a ctypes function
+    parameters: tuple[_Parameter | None, ...]
+    pack: Callable[..., bytes]  # the words of a call, the record's address first
     engine: Any  # LLVM's; it holds the code
 
 
-def _span(name: str, kind: str, array: Any) -> tuple[int, int]:
+def _span(name: str, parameter: _Parameter, array: Any) -> tuple[int, int]:
     """The address of an array, and how many elements its memory reaches over."""
-    dtype = _DTYPES[kind.removesuffix("Out")]
+    dtype, written = parameter
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
-        raise TypeError(
-            f"{name} takes {dtype.__name__} arrays, got {getattr(array, 'dtype', array)}"
-        )
+        raise TypeError(f"{name} takes {dtype} arrays, got {getattr(array, 'dtype', array)}")
     flags = array.flags
-    if kind.endswith("Out") and not flags.writeable:
+    if written and not flags.writeable:
         raise TypeError(f"{name} writes to this array, and it is read-only")
     if not flags.aligned:
         raise TypeError(f"{name} takes arrays that are aligned")
-    address: int = array.__array_interface__["data"][0]
+    address = _address(array)
     if flags.c_contiguous:
         return address, array.size
     if min(array.strides) < 0:
         raise TypeError(f"{name} takes arrays that run forwards, got strides {array.strides}")
     reach = sum((n - 1) * s for n, s in zip(array.shape, array.strides, strict=True))
     return address, reach // array.itemsize + 1
+
+
+def _address(array: npt.NDArray[Any]) -> int:
+    """Where an array's elements begin.
+
+    As C extensions read it (`PyArray_DATA`: the first field after the object's head), because
+    `array.ctypes` takes ten times as long, and a small layer's kernel no longer than that.
+    """
+    address: int = _pointer_at(id(array) + object.__basicsize__).value
+    return address
+
+
+_pointer_at: Any = ctypes.c_size_t.from_address
+_probe = np.empty(1)
+assert _address(_probe) == _probe.ctypes.data, "NumPy's arrays are laid out in another way"
 
 
 def _found() -> Machine:
@@ -153,7 +181,10 @@ def _load(module: str, name: str) -> _Loaded:
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), llvm_target(_found()))
     engine.add_object_file(llvm.ObjectFileRef.from_data(kernel.code))
     engine.finalize_object()
-    address = engine.get_function_address(ENTRY)
-    function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_char_p)(address)
-    layout = struct.Struct("=q" + "".join(_WORDS.get(kind, "QQ") for kind in kernel.kinds))
-    return _Loaded(function, kernel.kinds, layout, engine)
+    words = "".join(_NUMBERS.get(kind, "qq") for kind in kernel.kinds)
+    return _Loaded(
+        ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_char_p)(engine.get_function_address(ENTRY)),
+        tuple(_Parameter.of(kind) for kind in kernel.kinds),
+        struct.Struct(f"=q{words}").pack,
+        engine,
+    )
