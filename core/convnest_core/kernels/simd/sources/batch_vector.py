@@ -174,10 +174,10 @@ def batch_enter(
                 for c in range(channels):
                     source = i * row_stride + j * pixel_stride + c * channel_stride
                     place = block.first + i * block.row + j * WIDTH + c * plane
+                    if there < WIDTH:
+                        store(y, place, zero())
                     for lane in range(there):
                         put(y, place + lane, get(x, (first + lane) * image_stride + source))
-                    for lane in range(there, WIDTH):
-                        put(y, place + lane, 0.0)
 
 
 def batch_leave(
