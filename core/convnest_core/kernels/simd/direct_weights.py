@@ -12,7 +12,7 @@ from convnest_core.kernels.scratch import scratch
 from .direct import distances, found_machine, groups_of, with_whole_pixels
 from .native import Native
 
-_BAND_PIXELS = 144  # of dy, packed, in half of a common L1 cache
+_BAND_PIXELS = 288  # of dy, packed for one block: about a common L1 cache
 
 _wide = Native("direct_weights", "direct_weights")
 _narrow = Native("direct_weights", "direct_weights_narrow")

@@ -171,11 +171,15 @@ class _Sizes(NamedTuple):
     small: int
 
 
-def _cover(make: Any, sizes: _Sizes, pair: Any) -> Any:
-    """A loop over rows of windows, cut into tiles; what is left of seven pixels goes in pairs."""
+def _cover(make: Any, sizes: _Sizes, *, pair: Any = None) -> Any:
+    """A loop over rows of windows, cut into tiles.
+
+    A rest of half a `pair`, whose weights are too many to be read for each row, goes in pairs.
+    """
     large, middle, small, one = (make(pixels) for pixels in (*sizes, 1))
     LARGE, MIDDLE, SMALL = sizes
-    HALF = PIXELS // 2
+    HALF = PIXELS // 2 if pair else 0
+    pair = pair or one  # named below, though no rest is of no pixels
 
     @inlined
     def cover(x, w, w0, ending, r, y, rows, columns):
@@ -338,6 +342,6 @@ def _kernel(cover: Any, lanes: int) -> Any:
 
 
 #: Blocks of VECTORS · WIDTH filters.
-direct = _kernel(_cover(_wide, _WIDE, _pair(PIXELS, VECTORS)), BLOCK)
+direct = _kernel(_cover(_wide, _WIDE, pair=_pair(PIXELS, VECTORS)), BLOCK)
 #: At most WIDTH filters.
-direct_narrow = _kernel(_cover(_narrow, _NARROW, _pair(PIXELS, 1)), WIDTH)
+direct_narrow = _kernel(_cover(_narrow, _NARROW), WIDTH)
