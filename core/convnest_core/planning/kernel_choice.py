@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convnest_core.arrays import Array
+from convnest_core.arrays import Array, DType
 from convnest_core.kernels.planned import (
     WHOLE,
     Algorithm,
     Kernel,
     Packing,
-    Pixels,
-    Pooling,
-    ResponseNorm,
     Share,
     Weights,
     algorithm,
     convolution,
     linear,
+    pixels,
+    pooling,
+    response_norm,
 )
 from convnest_core.module import Module
 
@@ -29,15 +29,15 @@ from .graph import Adjust, Apply, Chain, Connect, Convolve, Flat, Join, Node, No
 class Kernels:
     """The kernels of one graph's nodes, none of them made twice."""
 
-    def __init__(self, pack: Packing) -> None:
-        self._pack = pack
+    def __init__(self, dtype: DType, pack: Packing) -> None:
+        self._dtype, self._pack = dtype, pack
         self._made: dict[tuple[Node, Algorithm | None], Kernel] = {}
 
     def of(self, node: Node, *, images: int) -> Kernel:
         """The kernel for up to `images` images at a time."""
         key = node, _algorithm(node, images)
         if key not in self._made:
-            self._made[key] = kernel_for(node, images=images, pack=self._pack)
+            self._made[key] = kernel_for(node, self._dtype, images=images, pack=self._pack)
         return self._made[key]
 
 
@@ -48,11 +48,15 @@ def _algorithm(node: Node, images: int) -> Algorithm | None:
     shape = node.operation.w.shape
     filters = shape[3] // node.operation.groups
     return algorithm(
-        (*shape[:3], filters), node.operation.geometry, size=(height, width), images=images
+        (*shape[:3], filters),
+        node.operation.geometry,
+        size=(height, width),
+        images=images,
+        dtype=node.operation.w.dtype,
     )
 
 
-def kernel_for(node: Node, *, images: int, pack: Packing) -> Kernel:
+def kernel_for(node: Node, dtype: DType, *, images: int, pack: Packing) -> Kernel:
     """The kernel for a node that takes up to `images` images at a time; it packs the weights."""
     match node.operation:
         case Convolve() as conv:
@@ -70,11 +74,11 @@ def kernel_for(node: Node, *, images: int, pack: Packing) -> Kernel:
             w = Weights(connect.w, connect.scale, pack)
             return linear(w, connect.b, activation=connect.activation)
         case Adjust() as adjust:
-            return Pixels(adjust.scale, adjust.shift, adjust.activation)
+            return pixels(adjust.scale, adjust.shift, adjust.activation, dtype=dtype)
         case Pool() as pool:
-            return Pooling(pool.geometry, pool.of)
+            return pooling(pool.geometry, pool.of, dtype=dtype)
         case Normalise(size, alpha, beta, k):
-            return ResponseNorm(size, alpha, beta, k)
+            return response_norm(size, alpha, beta, k, dtype=dtype)
         case Flat():
             return _Flatten()
         case Apply() as apply:

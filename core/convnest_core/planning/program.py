@@ -108,7 +108,7 @@ class Compiler:
         self._slices = join_in_place(graph)
         if not graph.nodes:  # nothing but dropout and its like
             graph.output = graph.add(Adjust(), graph.input, shape=graph.input.shape, path="")
-        self._kernels = Kernels(pack)
+        self._kernels = Kernels(self._dtype, pack)
 
     def program(self, max_batch: int) -> Program:
         """For batches of 1 … max_batch."""

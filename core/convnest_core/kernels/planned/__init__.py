@@ -4,16 +4,18 @@ Each maker takes `Weights` and returns a kernel: an immutable object, shared fre
 and threads, that maps x to `out`, adds `residual` where one is given, and applies bias and
 activation before a tile leaves the cache. Values are [N, ..., C]; `x`, `out` and `residual` may be
 slices of wider pixels. Members of a team call it with a `share` each, and together they write all
-of `out`.
+of `out`. Makers ask the generated set first, if that is the one that computes.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+import importlib
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from convnest_core.arrays import Array, Pair, Shape
+from convnest_core.arrays import Array, DType, Pair, Shape
+from convnest_core.kernels import choice  # its names later: it imports the set that imports this
 
 from .convolution import Geometry, Im2col, Pointwise
 from .finishing import Activation, Finish
@@ -35,6 +37,7 @@ __all__ = [
     "Pixels",
     "Pointwise",
     "Pooling",
+    "Reduction",
     "ResponseNorm",
     "Share",
     "Weights",
@@ -43,9 +46,14 @@ __all__ = [
     "alone",
     "convolution",
     "linear",
+    "pixels",
+    "pooling",
+    "response_norm",
 ]
 
-Algorithm = Literal["winograd", "product", "im2col"]
+Algorithm = Literal["winograd", "product", "im2col", "direct"]
+
+Reduction = Literal["largest", "mean"]
 
 _WINOGRAD_FEWEST = {3: (32, 32), 5: (16, 32)}  # channels in and out, by kernel
 _FEWEST_PATCHES = 12  # below it, reading four times the weights costs more than multiplying
@@ -114,23 +122,71 @@ def convolution(
                 for part, bias in zip(w.groups(groups), biases, strict=True)
             )
         )
-    match algorithm(w.shape, geometry, size=size, images=images):
+    if generated := _generated(w.dtype):
+        kernel: Kernel | None = generated.convolution(
+            w, b, geometry, activation=activation, size=size
+        )
+        if kernel is not None:
+            return kernel
+    match _numpys(w.shape, geometry, size, images):
         case "winograd":
             finish = Finish.of(None, activation)
             return Winograd.of(w, b, padding=geometry.padding, finish=finish)
         case "product":
             return Pointwise(w.matrix(), Finish.of(b, activation))
-        case "im2col":
+        case _:
             return Im2col(w.matrix(), geometry, Finish.of(b, activation))
 
 
 def linear(w: Weights, b: Array | None, *, activation: Activation | None) -> Kernel:
     """The kernel for y = x · w + b, w [in, out]."""
+    if generated := _generated(w.dtype):
+        kernel: Kernel = generated.linear(w, b, activation=activation)
+        return kernel
     return Pointwise(w.matrix(), Finish.of(b, activation))
 
 
-def algorithm(weights: Shape, geometry: Geometry, *, size: Pair, images: int) -> Algorithm:
+def pixels(
+    scale: Array | None, shift: Array | None, activation: Activation | None, *, dtype: DType
+) -> Kernel:
+    """The kernel for y = activation(x · scale + shift + residual)."""
+    generated = _generated(dtype)
+    kernel: Kernel = (generated.pixels if generated else Pixels)(scale, shift, activation)
+    return kernel
+
+
+def pooling(geometry: Geometry, of: Reduction, *, dtype: DType) -> Kernel:
+    """The kernel for the largest or the mean value of each window."""
+    generated = _generated(dtype)
+    kernel: Kernel = (generated.pooling if generated else Pooling)(geometry, of)
+    return kernel
+
+
+def response_norm(size: int, alpha: float, beta: float, k: float, *, dtype: DType) -> Kernel:
+    """The kernel for y = x · (k + α/size · Σ x²)⁻ᵝ, the sum over neighbouring channels."""
+    generated = _generated(dtype)
+    kernel: Kernel = (generated.response_norm if generated else ResponseNorm)(size, alpha, beta, k)
+    return kernel
+
+
+def algorithm(
+    weights: Shape, geometry: Geometry, *, size: Pair, images: int, dtype: DType
+) -> Algorithm:
     """The best for `weights` (kh, kw, C, O) and up to `images` outputs of `size` at a time."""
+    if generated := _generated(dtype):
+        chosen: Algorithm | None = generated.algorithm(weights, geometry, size)
+        if chosen is not None:
+            return chosen
+    return _numpys(weights, geometry, size, images)
+
+
+def _generated(dtype: DType) -> Any:  # the other set's makers, or None
+    if dtype == np.float32 and choice.kernel_set() == "simd":
+        return importlib.import_module("convnest_core.kernels.simd.planned")
+    return None
+
+
+def _numpys(weights: Shape, geometry: Geometry, size: Pair, images: int) -> Algorithm:
     if geometry == Geometry((1, 1)):
         return "product"
     return "winograd" if _suits_winograd(weights, geometry, size, images) else "im2col"

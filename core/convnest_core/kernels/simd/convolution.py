@@ -6,7 +6,7 @@ from convnest_core.arrays import Array, Pair
 from convnest_core.kernels import plain
 from convnest_core.kernels.planned.convolution import Geometry
 
-from . import direct, direct_weights, winograd, winograd_gradient
+from . import direct, direct_weights, pointwise, winograd, winograd_gradient
 from .routing import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, Convolution, algorithm
 
 
@@ -23,6 +23,8 @@ def convolve(
     """As `kernels.convolve`."""
     shapes = _shapes(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
     match algorithm(FORWARD, shapes):
+        case "product":
+            return pointwise.convolve(x, w, b, stride=stride)
         case "winograd":
             return winograd.convolve(x, w, b, padding=padding)
         case "direct":
@@ -52,6 +54,9 @@ def convolve_backward(
     dx = dw = db = None
     if input_gradient:
         match algorithm(INPUT_GRADIENT, shapes):
+            case "product":
+                size = x.shape[1], x.shape[2]
+                dx = pointwise.input_gradient(dy, w, size=size, stride=stride)
             case "winograd":
                 size = x.shape[1], x.shape[2]
                 dx = winograd.input_gradient(dy, w, size=size, padding=padding)
@@ -79,6 +84,8 @@ def convolve_backward(
                 )
     if weight_gradient:
         match algorithm(WEIGHT_GRADIENT, shapes):
+            case "product":
+                dw, db = pointwise.weight_gradient(x, dy, stride=stride, bias=bias)
             case "winograd":
                 dw, db = winograd_gradient.weight_gradient(
                     x, dy, kernel=len(w), padding=padding, bias=bias

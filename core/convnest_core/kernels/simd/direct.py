@@ -9,6 +9,7 @@ import numpy as np
 from convnest_core.arrays import Array, Pair
 from convnest_core.kernels.planned.convolution import Geometry
 from convnest_core.kernels.planned.finishing import Activation
+from convnest_core.kernels.planned.packing import Weights
 from convnest_core.kernels.planned.sharing import WHOLE, Share
 from convnest_core.kernels.scratch import scratch
 from convnest_core.kernels.windows import slid
@@ -89,15 +90,18 @@ class Direct:
     rectified: bool
 
     @staticmethod
-    def of(sum_: Sum, w: Array, b: Array | None, *, rectified: bool = False) -> Direct:
-        """w is [depth, filters]; b [filters]."""
+    def of(sum_: Sum, w: Weights, b: Array | None, *, rectified: bool = False) -> Direct:
+        """w is [..., filters], of as many taps and channels as the sum has; b [filters]."""
         found = found_machine()
-        filters = w.shape[1]
+        filters = w.shape[-1]
         whole = filters - filters % found.block
         if filters - whole > found.width:
             whole = filters
-        blocks = _packed(w[:, :whole], found.block) if whole else None
-        rest = _packed(w[:, whole:], found.width) if whole < filters else None
+        blocks = rest = None
+        if whole:
+            blocks = w.packed(lambda w: _packed(w[..., :whole], found.block))
+        if whole < filters:
+            rest = w.packed(lambda w: _packed(w[..., whole:], found.width))
         bias = None if b is None else np.pad(b, (0, -filters % found.block))
         return Direct(sum_, filters, blocks, rest, bias, rectified)
 
@@ -171,11 +175,10 @@ class Direct:
 
 
 def planned(
-    w: Array, b: Array | None, geometry: Geometry, *, activation: Activation | None
+    w: Weights, b: Array | None, geometry: Geometry, *, activation: Activation | None
 ) -> Direct:
     """The planned kernel for w [kh, kw, C, O], with the activation and a residual in its tiles."""
-    weights = w.reshape(-1, w.shape[3])
-    return Direct.of(Sum.of(geometry), weights, b, rectified=activation == "relu")
+    return Direct.of(Sum.of(geometry), w, b, rectified=activation == "relu")
 
 
 def convolve(x: Array, w: Array, b: Array | None, *, geometry: Geometry, groups: int = 1) -> Array:
@@ -190,7 +193,7 @@ def convolve(x: Array, w: Array, b: Array | None, *, geometry: Geometry, groups:
     y = np.empty((len(x), height, width, w.shape[3]), x.dtype)
     for inputs, outputs in groups_of(w, groups):
         bias = None if b is None else b[outputs]
-        kernel = planned(w[..., outputs], bias, geometry, activation=None)
+        kernel = planned(Weights(w[..., outputs]), bias, geometry, activation=None)
         kernel(x[..., inputs], y[..., outputs])
     return y
 
@@ -204,7 +207,7 @@ def input_gradient(
     windows = Sum.transposed(kernel, stride=stride, padding=padding)
     for inputs, outputs in groups_of(w, groups):
         weights = _transposed(w[..., outputs], stride)
-        Direct.of(windows, weights, None)(dy[..., outputs], dx[..., inputs])
+        Direct.of(windows, Weights(weights), None)(dy[..., outputs], dx[..., inputs])
     return dx
 
 
@@ -219,7 +222,8 @@ def _transposed(w: Array, stride: Pair) -> Array:
 
 
 def _packed(w: Array, block: int) -> Array:
-    """w [depth, filters] as [blocks, depth, block], with zeros for filters that do not exist."""
+    """w [..., filters] as [blocks, depth, block], with zeros for filters that do not exist."""
+    w = w.reshape(-1, w.shape[-1])
     depth, filters = w.shape
     w = np.pad(w, ((0, 0), (0, -filters % block)))
     return np.ascontiguousarray(w.reshape(depth, -1, block).transpose(1, 0, 2))

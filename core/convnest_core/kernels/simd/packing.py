@@ -12,8 +12,8 @@ from .machine import machine
 _found = machine()
 #: Columns of a block.
 BLOCK = _found.block if _found else 1
-#: Rows of a register tile.
-PIXELS = _found.pixels if _found else 1
+#: Rows of a register tile, and its vectors in a row.
+PIXELS, VECTORS = (_found.pixels, _found.vectors) if _found else (1, 1)
 
 
 def blocks_of(filters: int) -> int:

@@ -33,8 +33,8 @@ class Convolution:
 
     @property
     def is_pointwise(self) -> bool:
-        """1×1 at every pixel: a plain matrix product."""
-        return self.kernel == self.stride == (1, 1) and self.padding == (0, 0)
+        """1×1: a plain matrix product of all pixels, or of those that the stride leaves."""
+        return self.kernel == (1, 1) and self.padding == (0, 0)
 
     @property
     def is_dense(self) -> bool:
@@ -56,7 +56,8 @@ Rule = tuple[str, Callable[[Convolution], bool], Algorithm]
 
 _WINOGRAD: Rule = ("3×3 and 5×5 at stride 1", lambda c: c.suits_winograd, "winograd")
 _GROUPS: Rule = ("groups, one after the other", lambda c: c.groups > 1, "direct")
-_WINDOWS: Rule = ("any other window", lambda c: not c.is_pointwise, "direct")
+_POINTWISE: Rule = ("1×1", lambda c: c.is_pointwise, "product")
+_WINDOWS: Rule = ("any other window", lambda _: True, "direct")
 
 
 def _dilated(given: Algorithm) -> Rule:
@@ -64,11 +65,11 @@ def _dilated(given: Algorithm) -> Rule:
 
 
 #: y from x and w.
-FORWARD: tuple[Rule, ...] = (_dilated("direct"), _GROUPS, _WINOGRAD, _WINDOWS)
+FORWARD: tuple[Rule, ...] = (_GROUPS, _POINTWISE, _dilated("direct"), _WINOGRAD, _WINDOWS)
 #: dx from dy and w.
-INPUT_GRADIENT: tuple[Rule, ...] = (_dilated("numpy"), _GROUPS, _WINOGRAD, _WINDOWS)
+INPUT_GRADIENT: tuple[Rule, ...] = (_GROUPS, _POINTWISE, _dilated("numpy"), _WINOGRAD, _WINDOWS)
 #: dw from x and dy.
-WEIGHT_GRADIENT: tuple[Rule, ...] = (_dilated("numpy"), _GROUPS, _WINOGRAD, _WINDOWS)
+WEIGHT_GRADIENT: tuple[Rule, ...] = (_GROUPS, _POINTWISE, _dilated("numpy"), _WINOGRAD, _WINDOWS)
 
 
 def algorithm(rules: tuple[Rule, ...], convolution: Convolution) -> Algorithm:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from convnest_core.arrays import Array, Pair
 from convnest_core.kernels import plain
-from convnest_core.kernels.planned import Geometry, Share
+from convnest_core.kernels.planned import Geometry, Share, Weights
 from convnest_core.kernels.simd import direct, direct_weights
 from convnest_core.kernels.simd.machine import machine
 from convnest_core.kernels.windows import slid
@@ -156,7 +156,7 @@ def test_a_planned_kernel_finishes_what_it_sums_share_by_share(
         wanted = np.maximum(wanted, 0)
     wide_x, wide_r = (np.pad(a, ((0, 0), (0, 0), (0, 0), (3, 2))) for a in (x, dy))
     y = np.full((*wanted.shape[:3], case.filters + 5), 7, np.float32)
-    kernel = direct.planned(w, b, geometry, activation="relu" if rectified else None)
+    kernel = direct.planned(Weights(w), b, geometry, activation="relu" if rectified else None)
     for rank in range(members):
         added = wide_r[..., 3:-2] if residual else None
         kernel(wide_x[..., 3:-2], y[..., 3:-2], added, Share(rank, members))
@@ -169,7 +169,7 @@ def test_a_planned_kernel_finishes_what_it_sums_share_by_share(
 def test_members_may_part_the_filters_instead_of_the_rows() -> None:
     x, w = some(1, 3, 3, 8, seed=0), some(3, 3, 8, 80, seed=1)
     y = np.full((1, 3, 3, 80), np.nan, np.float32)
-    kernel = direct.planned(w, None, Geometry((3, 3), padding=(1, 1)), activation=None)
+    kernel = direct.planned(Weights(w), None, Geometry((3, 3), padding=(1, 1)), activation=None)
     for rank in range(2):
         kernel(x, y, share=Share(rank, 2))
     assert is_near(y, plain.convolve(*exact(x, w, np.zeros(80)), stride=(1, 1), padding=(1, 1)))
@@ -181,6 +181,6 @@ def test_a_rectified_sum_that_is_no_number_stays_none() -> None:
     for filters in (3, 70):
         w = some(1, 1, 3, filters, seed=1)
         y = np.empty((1, 2, 2, filters), np.float32)
-        direct.planned(w, None, Geometry((1, 1)), activation="relu")(x, y)
+        direct.planned(Weights(w), None, Geometry((1, 1)), activation="relu")(x, y)
         assert np.isnan(y[0, 0, 0]).all()
         assert not np.isnan(y[0, 1]).any()

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
-from convnest_core import Array, ShapeError
+from convnest_core import Array, Shape, ShapeError
+from convnest_core.arrays import Pair
+from convnest_core.kernels import plain
+from convnest_core.kernels.planned import Geometry, Share, Weights
 from convnest_core.kernels.simd.machine import machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 if machine() is None:
     pytest.skip("no CPU or no Numba for generated kernels", allow_module_level=True)
 
-from convnest_core.kernels.simd import products
+from convnest_core.kernels.simd import planned, pointwise, products
 from convnest_core.kernels.simd.packing import packed, padded
 
 BOUND = 1e-6  # of the sum of the terms' absolute values: what rounding is bound by
@@ -117,3 +120,94 @@ def test_shapes_that_do_not_fit_are_refused(
     arrays = [np.zeros(shape, np.float32) for shape in (x, w, y)]
     with pytest.raises(ShapeError):
         products.product(*arrays)
+
+
+images = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9), st.integers(1, 40))
+strides = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+@some
+@given(shape=images, filters=st.integers(1, 70), stride=strides, seed=seeds)
+def test_a_convolution_of_single_pixels_equals_numpys(
+    shape: Shape, filters: int, stride: Pair, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape).astype(np.float32)
+    w = rng.standard_normal((1, 1, shape[3], filters)).astype(np.float32)
+    b = rng.standard_normal(filters).astype(np.float32)
+    y = pointwise.convolve(x, w, b, stride=stride)
+    near(y, plain.convolve(x, w, b, stride=stride, padding=(0, 0), dilation=(1, 1), groups=1))
+    dy = rng.standard_normal(y.shape).astype(np.float32)
+    dx, dw, db = plain.convolve_backward(
+        x,
+        w,
+        dy,
+        stride=stride,
+        padding=(0, 0),
+        dilation=(1, 1),
+        groups=1,
+        bias=True,
+        input_gradient=True,
+        weight_gradient=True,
+    )
+    near(pointwise.input_gradient(dy, w, size=(shape[1], shape[2]), stride=stride), dx)
+    got = pointwise.weight_gradient(x, dy, stride=stride, bias=True)
+    near(got[0], dw)
+    near(got[1], db)
+
+
+@some
+@given(
+    shape=images,
+    filters=st.integers(1, 140),
+    stride=strides,
+    members=st.integers(1, 3),
+    residual=st.booleans(),
+    seed=seeds,
+)
+def test_the_shares_of_a_planned_product_make_it_all(
+    shape: Shape, filters: int, stride: Pair, members: int, residual: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((*shape[:3], shape[3] + 3)).astype(np.float32)[..., 2:-1]
+    w = rng.standard_normal((1, 1, shape[3], filters)).astype(np.float32)
+    b = rng.standard_normal(filters).astype(np.float32)
+    scale = rng.standard_normal(filters).astype(np.float32)
+    wanted = plain.convolve(
+        x, w * scale, b, stride=stride, padding=(0, 0), dilation=(1, 1), groups=1
+    )
+    room = np.full((*wanted.shape[:3], filters + 5), 7, np.float32)
+    r = np.asarray(rng.standard_normal(room.shape), np.float32)[..., 1:-4] if residual else None
+    kernel = planned.convolution(
+        Weights(w, scale), b, Geometry((1, 1), stride), activation="relu", size=(9, 9)
+    )
+    assert kernel is not None
+    assert kernel.algorithm.startswith("product")
+    for rank in range(members):
+        kernel(x, room[..., 3:-2], r, Share(rank, members))
+    near(room[..., 3:-2], np.maximum(wanted if r is None else wanted + r, 0))
+    assert (room[..., :3] == 7).all()
+    assert (room[..., -2:] == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "depth", "filters"),
+    [(49, 2048, 512), (196, 256, 1024), (784, 512, 128), (3136, 64, 256), (1, 2048, 1000)],
+)
+def test_two_members_have_about_the_same_work(pixels: int, depth: int, filters: int) -> None:
+    kernel = planned.linear(Weights(np.zeros((depth, filters), np.float32)), None, activation=None)
+    done = []
+    for rank in range(2):
+        out = np.ones((pixels, filters), np.float32)
+        kernel(np.zeros((pixels, depth), np.float32), out, None, Share(rank, 2))
+        done.append(np.count_nonzero(out == 0))
+    assert sum(done) == pixels * filters
+    assert max(done) <= 1.05 * min(done)
+
+
+def near(got: Array | None, wanted: Array | None) -> None:
+    assert got is not None
+    assert wanted is not None
+    assert got.shape == wanted.shape
+    largest = max(float(np.abs(wanted).max()), 1e-3)
+    assert float(np.abs(got - wanted).max()) <= 4 * BOUND * largest
