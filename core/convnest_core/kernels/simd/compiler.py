@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import njit
 from numba.core import types
+from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.extending import intrinsic
 
 from convnest_core.errors import CoreError
@@ -55,11 +58,30 @@ def compiled(module: str, name: str, machine: Machine) -> Compiled:
         body(*unpacked(block))
 
     signature: Any = types.void(types.int64)
-    function: Any = njit(signature, **OPTIONS)(entry)
+    with _not_executed():
+        function: Any = njit(signature, **OPTIONS)(entry)
     result = function.overloads[signature.args]
     assembly = llvm.parse_assembly(result.library.get_llvm_str())
     _reduce(assembly, result.fndesc.llvm_func_name, machine)
     return Compiled(llvm_target(machine).emit_object(assembly), kinds)
+
+
+@contextmanager
+def _not_executed() -> Iterator[None]:
+    """Numba makes machine code of each function of a kernel, to run it: a quarter of its time.
+
+    Within this it leaves that undone. What is replaced is Numba's own; were it named otherwise one
+    day, compiling would only take longer.
+    """
+    steps = ((JITCodeLibrary, "_finalize_specific"), (JITCPUCodegen, "set_env"))
+    kept = [(owner, name, getattr(owner, name, None)) for owner, name in steps]
+    for owner, name in steps:
+        setattr(owner, name, lambda *_: None)
+    try:
+        yield
+    finally:
+        for owner, name, step in kept:
+            setattr(owner, name, step)
 
 
 def _reduce(assembly: Any, inner: str, machine: Machine) -> None:
