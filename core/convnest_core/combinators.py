@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from .errors import ShapeError, SpecError
 from .layers.activation import ReLU
 from .module import Forward, Module
 from .run import Run
-from .small_images import chain_for
+
+if TYPE_CHECKING:
+    from .small_images import Chain
 
 
 class Sequential(Module):
@@ -35,7 +38,7 @@ class Sequential(Module):
     def __call__(self, x: Array) -> Array:
         waiting = list(self._children.values())
         while waiting:
-            together = chain_for(x, waiting)
+            together = _chain_for(x, waiting)
             x = together(x) if together else waiting[0](x)
             del waiting[: len(together.modules) if together else 1]
         return x
@@ -168,11 +171,21 @@ def _through(modules: list[Module], x: Array, run: Run) -> tuple[Array, Backward
 
 def _together(modules: list[Module], x: Array) -> tuple[int, Forward]:
     """How many of the modules, from the first on, are one step for x, and that step."""
-    together = chain_for(x, modules)
+    together = _chain_for(x, modules)
     if together is not None:
         return len(together.modules), together.forward
     pair = modules[0].forward_with(modules[1]) if len(modules) > 1 else None
     return (1, modules[0].forward) if pair is None else (2, pair)
+
+
+def _chain_for(x: Array, modules: list[Module]) -> Chain | None:
+    """The modules from the first on that small images go through as one; None if none are."""
+    if kernels.kernel_set() != "simd":
+        return None
+    # Imported here because only this set has it, and importing all of a set takes a while.
+    from .small_images import chain_for
+
+    return chain_for(x, modules)
 
 
 def _trains(module: Module) -> bool:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .arrays import Array, Backward, Pair, unread
-from .kernels import kernel_set
 from .kernels.simd import batch_vector
 from .kernels.simd.batch_vector import Blocks, Kept, Stage
 from .layers.activation import ReLU
@@ -135,8 +134,6 @@ def chain(modules: Sequence[Module]) -> Chain | None:
 
     A chain pools: without that, its layout does not pay.
     """
-    if kernel_set() != "simd":
-        return None
     convolutions: list[Conv2d] = []
     stages: list[Stage] = []
     taken = 0

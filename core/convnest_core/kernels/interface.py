@@ -23,9 +23,9 @@ class Gradients(NamedTuple):
     db: Array | None
 
 
-def _set(x: Array) -> Any:  # a package with these functions, or with some of them
+def _set(x: Array) -> Any:  # a module with these functions
     if x.dtype == np.float32 and kernel_set() == "simd":
-        return importlib.import_module("convnest_core.kernels.simd")
+        return importlib.import_module("convnest_core.kernels.simd.functions")
     return plain
 
 
@@ -209,6 +209,21 @@ def response_norm_backward(
     """dx = dy · d⁻ᵝ - 2αβ/n · x · Σ dy · x · d⁻ᵝ⁻¹, summed over the channels that x went into."""
     dx: Array = _set(x).response_norm_backward(x, dy, size=size, alpha=alpha, beta=beta, k=k)
     return dx
+
+
+def multiply(x: Array, w: Array, b: Array | None = None, *, out: Array | None = None) -> Array:
+    """x [rows, depth] · w [depth, columns] + b [columns], fresh or written to `out`.
+
+    Both may lie transposed in memory: the gradients of Y = X · W are multiply(dY, W.T) and
+    multiply(X.T, dY).
+    """
+    y: Array = _set(x).multiply(x, w, b, out=out)
+    return y
+
+
+def add_product(total: Array, x: Array, w: Array) -> None:
+    """total += x · w, in place; both may lie transposed in memory."""
+    _set(x).add_product(total, x, w)
 
 
 def sgd(

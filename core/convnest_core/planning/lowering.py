@@ -10,6 +10,7 @@ import numpy as np
 from convnest_core.arrays import Array, Shape
 from convnest_core.auxiliary import Auxiliary
 from convnest_core.combinators import Concat, Sequential, Sum
+from convnest_core.kernels import kernel_set
 from convnest_core.kernels.planned import Geometry
 from convnest_core.kernels.windows import slid
 from convnest_core.layers import (
@@ -81,7 +82,7 @@ def _apply(graph: Graph, module: Module, x: Value) -> Value:
 def _sequential(graph: Graph, module: Sequential, x: Value) -> Value:
     waiting = list(module.children().values())
     while waiting:
-        together = chain(waiting)
+        together = chain(waiting) if kernel_set() == "simd" else None
         if together is None:
             x = _lower(graph, waiting.pop(0), x)
             continue

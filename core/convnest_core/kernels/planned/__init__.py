@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from convnest_core.arrays import Array, DType, Pair, Shape
-from convnest_core.kernels import choice  # its names later: it imports the set that imports this
+from convnest_core.kernels.choice import kernel_set
 
 from .convolution import Geometry, Im2col, Pointwise
 from .finishing import Activation, Finish
@@ -181,7 +181,7 @@ def algorithm(
 
 
 def _generated(dtype: DType) -> Any:  # the other set's makers, or None
-    if dtype == np.float32 and choice.kernel_set() == "simd":
+    if dtype == np.float32 and kernel_set() == "simd":
         return importlib.import_module("convnest_core.kernels.simd.planned")
     return None
 
