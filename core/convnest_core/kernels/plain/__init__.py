@@ -14,6 +14,7 @@ from .pooling import (
     max_pool_backward,
     max_pool_places,
 )
+from .products import add_product, multiply
 from .response_norm import response_norm, response_norm_backward
 from .statistics import column_sums, per_channel
 from .updates import adam, rmsprop, sgd
@@ -21,6 +22,7 @@ from .updates import adam, rmsprop, sgd
 __all__ = [
     "adam",
     "add",
+    "add_product",
     "average_pool",
     "average_pool_backward",
     "channel_moments",
@@ -31,6 +33,7 @@ __all__ = [
     "max_pool",
     "max_pool_backward",
     "max_pool_places",
+    "multiply",
     "normal_cdf",
     "normalise",
     "normalise_backward",

@@ -6,6 +6,7 @@ import numpy as np
 
 from convnest_core.arrays import Array, Pair, shown
 from convnest_core.errors import ShapeError
+from convnest_core.kernels import plain
 from convnest_core.kernels.aligned import empty_aligned
 from convnest_core.kernels.scratch import scratch
 
@@ -15,6 +16,7 @@ from .packing import BLOCK, PIXELS, blocks_of, padded
 _product = Native("product", "product")
 
 _DEPTH = 512  # along which sums stay in registers: then a panel of W leaves room for X in L2
+_PANEL_VALUES = 1 << 16  # of W: a quarter
 _BLOCK_VALUES = 1 << 17  # of X: half of a common L2 cache
 _CONFLICT_BYTES = 4096  # rows so far apart all begin in one set of a common L1 cache
 
@@ -43,9 +45,11 @@ def product(
         raise ShapeError(f"the bias must be padded to whole blocks, got {shown(bias.shape)}")
     x = _along_an_axis(x)
     x_row, x_step = _strides(x)
-    deep = depth
-    if not is_packed or rows > PIXELS:
+    deep, wide = depth, filters
+    if rows > PIXELS or not is_packed:
         deep = -(-depth // -(-depth // _DEPTH))
+    if not is_packed:
+        wide = min(blocks_of(filters), max(1, _PANEL_VALUES // (deep * BLOCK))) * BLOCK
     together = max(1, _BLOCK_VALUES // deep // PIXELS) * PIXELS
     copied = rows > PIXELS and max(x_row, x_step) * x.itemsize % _CONFLICT_BYTES == 0
     room = (min(rows, together) + BLOCK) * (deep + BLOCK)
@@ -56,7 +60,7 @@ def product(
         residual,
         y,
         scratch("product.rows", (room,), x.dtype) if copied else None,
-        None if is_packed else scratch("product.panel", (deep * BLOCK,), x.dtype),
+        None if is_packed else scratch("product.panel", (deep * wide,), x.dtype),
         rows,
         depth,
         filters,
@@ -68,17 +72,20 @@ def product(
         int(rectified),
         together,
         deep,
+        wide,
     )
 
 
-def multiply(x: Array, w: Array, b: Array | None = None) -> Array:
+def multiply(x: Array, w: Array, b: Array | None = None, *, out: Array | None = None) -> Array:
     """As `kernels.multiply`."""
-    y = empty_aligned((x.shape[0], w.shape[1]), x.dtype)
+    if len(x) == 1:  # before W is packed, BLAS has multiplied it
+        return plain.multiply(x, w, b, out=out)
+    y = empty_aligned((x.shape[0], w.shape[1]), x.dtype) if out is None else out
     product(x, w, y, bias=b)
     return y
 
 
-def add_product(x: Array, w: Array, total: Array) -> None:
+def add_product(total: Array, x: Array, w: Array) -> None:
     """As `kernels.add_product`."""
     product(x, w, total, residual=total)
 

@@ -69,7 +69,7 @@ def test_a_product_is_added_to_a_total(m: int, k: int, n: int, x_lies: str, seed
     rng = np.random.default_rng(seed)
     x, w, total = matrix(rng, m, k, x_lies), matrix(rng, k, n, "rows"), matrix(rng, m, n, "rows")
     before = total.copy()
-    products.add_product(x, w, total)
+    products.add_product(total, x, w)
     expect(total, x, w, before)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from convnest_core.kernels.simd.language import (
     BLOCK,
     WIDTH,
@@ -21,6 +23,8 @@ from convnest_core.kernels.simd.language import (
     store_part,
     transpose,
 )
+
+_ZERO = np.float32(0)
 
 
 class Matrix(NamedTuple):
@@ -64,24 +68,28 @@ def copied(x, rows, depth, block):
 
 
 @part
-def packed(w, depth, channels, panel):
-    """`depth` rows of one block of columns, of which `channels` exist, to panel [depth, BLOCK]."""
+def packed(w, depth, columns, panel):
+    """`depth` rows of so many columns to panel [blocks, depth, BLOCK], zero beyond them."""
+    blocks = (columns + BLOCK - 1) // BLOCK
     if w.step == 1:
-        for i in range(depth):
-            for o in range(0, BLOCK, WIDTH):
-                there = w.first + i * w.row + o
-                if channels >= o + WIDTH:
-                    store(panel, i * BLOCK + o, load(w.data, there))
-                else:
-                    left = max(channels - o, 0)
-                    store(panel, i * BLOCK + o, load_part(w.data, there, left))
+        for i in range(depth):  # a row of W at a time: memory likes long runs
+            for block in range(blocks):
+                for o in range(0, BLOCK, WIDTH):
+                    c = block * BLOCK + o
+                    there, to = w.first + i * w.row + c, (block * depth + i) * BLOCK + o
+                    if columns >= c + WIDTH:
+                        store(panel, to, load(w.data, there))
+                    else:
+                        store(panel, to, load_part(w.data, there, max(columns - c, 0)))
         return
-    for o in range(0, BLOCK, WIDTH):
-        squares = depth - depth % WIDTH if channels >= o + WIDTH else 0
+    for c in range(0, blocks * BLOCK, WIDTH):
+        to = c // BLOCK * depth * BLOCK + c % BLOCK
+        squares = depth - depth % WIDTH if columns >= c + WIDTH else 0
         for i in range(0, squares, WIDTH):
-            transpose(w.data, w.first + o * w.step + i, w.step, panel, i * BLOCK + o, BLOCK)
-        for column in range(o, o + WIDTH):
+            transpose(w.data, w.first + c * w.step + i, w.step, panel, to + i * BLOCK, BLOCK)
+        for lane in range(WIDTH):
             for i in range(squares, depth):
-                there = w.first + column * w.step + i * w.row
-                value = get(w.data, there) if column < channels else get(panel, 0) * 0
-                put(panel, i * BLOCK + column, value)
+                value = _ZERO
+                if c + lane < columns:
+                    value = get(w.data, w.first + (c + lane) * w.step + i)
+                put(panel, to + i * BLOCK + lane, value)

@@ -1,8 +1,9 @@
 """Y = activation(X · W + b + R): a matrix product with all that follows it, tile by tile.
 
 The loops, from outside: a stretch of the depth; a block of X's rows that stays in the L2 cache for
-that stretch; one block of W's columns, a panel that stays in the L1 cache or streams into it; tiles
-of rows, whose sums are held in registers along the stretch. Between stretches the sums wait in Y.
+that stretch; some of W's columns, packed into the L2 cache where they are not packed already; one
+block of these, which streams into the L1 cache; tiles of rows, whose sums are held in registers
+along the stretch. Between stretches the sums wait in Y.
 Bias and residual are what they begin with, so Y and R may be the same memory.
 
 Both factors may lie transposed, which makes the products of a gradient: dX = dY · Wᵀ, dW = Xᵀ · dY.
@@ -144,12 +145,14 @@ def product(
     rectified: int,
     rows_together: int,
     depth_together: int,
+    filters_together: int,
 ) -> None:
     """x [rows, depth] · w [depth, filters] + b + r to y [rows, filters].
 
     Element (m, i) of X lies at m · x_row + i · x_step; into `block`, where it is given, X is
     copied block by block. Element (i, o) of W lies at i · w_step + o · w_column and is packed into
-    `panel`; without one, W is packed already: [blocks, depth, BLOCK]. b is zero beyond `filters`,
+    `panel`, `filters_together` at a time, whole blocks; without one, W is packed already: [blocks,
+    depth, BLOCK]. b is zero beyond `filters`,
     to whole blocks.
     """
     for d in range(0, depth, depth_together):
@@ -159,20 +162,17 @@ def product(
             xs = Matrix(x, m * x_row + d * x_step, x_row, x_step)
             if is_given(block):
                 xs = copied(xs, many, deep, block)
-            for c in range(0, filters, BLOCK):
-                channels = filters - c
-                ws, w0 = w, c * depth + d * BLOCK
+            for c in range(0, filters, filters_together):
+                wide = min(filters_together, filters - c)
+                ws, w0, apart = w, d * BLOCK + c * depth, depth
                 if is_given(panel):
-                    packed(
-                        Matrix(w, d * w_step + c * w_column, w_step, w_column),
-                        deep,
-                        channels,
-                        panel,
-                    )
-                    ws, w0 = reading(panel), 0
-                rs, b0 = Rows(r, m * r_stride + c, r_stride), c if is_given(b) else -1
-                if d > 0:
-                    rs, b0 = Rows(reading(y), m * y_stride + c, y_stride), -1
-                ys = Rows(y, m * y_stride + c, y_stride)
-                rectify = rectified if d + deep == depth else 0
-                _column(xs, many, ws, w0, deep, b, b0, rs, rectify, ys, channels)
+                    part_of_w = Matrix(w, d * w_step + c * w_column, w_step, w_column)
+                    packed(part_of_w, deep, wide, panel)
+                    ws, w0, apart = reading(panel), 0, deep
+                for o in range(0, wide, BLOCK):
+                    rs, b0 = Rows(r, m * r_stride + c + o, r_stride), c + o if is_given(b) else -1
+                    if d > 0:
+                        rs, b0 = Rows(reading(y), m * y_stride + c + o, y_stride), -1
+                    ys = Rows(y, m * y_stride + c + o, y_stride)
+                    rectify = rectified if d + deep == depth else 0
+                    _column(xs, many, ws, w0 + o * apart, deep, b, b0, rs, rectify, ys, wide - o)
