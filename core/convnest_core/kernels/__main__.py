@@ -56,8 +56,9 @@ def _compile(as_json: bool) -> int:
         _say(as_json, text, **asdict(progress))
 
     begun = time.perf_counter()
-    total = inventory.compile_missing(told)
+    inventory.compile_missing(told)
     seconds = time.perf_counter() - begun
+    total = len(inventory.all_kernels())
     text = f"{total} kernels ready in {object_cache.folder()} ({seconds:.1f} s)"
     _say(as_json, text, ready=total, seconds=seconds)
     return 0
@@ -65,8 +66,7 @@ def _compile(as_json: bool) -> int:
 
 def _check(as_json: bool) -> int:
     kernels = inventory.all_kernels()
-    missing = [kernel.title for kernel in kernels if not kernel.is_cached]
-    if missing:
+    if missing := [kernel.title for kernel in inventory.missing_kernels()]:
         raise CoreError(f"{len(missing)} of {len(kernels)} are not compiled: {', '.join(missing)}")
     begun = time.perf_counter()
     for kernel in kernels:

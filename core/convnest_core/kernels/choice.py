@@ -27,15 +27,15 @@ def kernel_set() -> KernelSet:
 
 
 def use_kernels(name: str | None) -> None:
-    """Compute with the set `name` from now on in this process; None means the best there is.
+    """Compute with the set `name` from now on in this process; None or "auto": the best there is.
 
     Results of one set equal those of another only to rounding. Raises CoreError.
     """
     global _chosen
-    if name not in (None, "numpy", "simd"):
-        raise CoreError(f"there are the kernel sets numpy and simd, got {name!r}")
+    if name not in (None, "auto", "numpy", "simd"):
+        raise CoreError(f"there are the kernel sets auto, numpy and simd, got {name!r}")
     if name == "simd" and machine() is None:
         raise CoreError("simd kernels need Numba, and a CPU with AVX2, AVX-512 or NEON")
-    if name is None:
+    if name in (None, "auto"):
         name = "numpy" if machine() is None else "simd"
     _chosen = "numpy" if name == "numpy" else "simd"

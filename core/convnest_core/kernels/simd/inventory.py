@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import time
 from collections.abc import Callable
@@ -34,22 +35,28 @@ def all_kernels() -> list[native.Native]:
     return [native.named[title] for title in sorted(native.named)]
 
 
-def compile_missing(told: Callable[[Progress], None] = lambda _progress: None) -> int:
-    """Compile what the cache does not hold; the number of kernels there are.
+def missing_kernels() -> list[native.Native]:
+    """Those that would have to be compiled."""
+    return [kernel for kernel in all_kernels() if not kernel.is_cached]
 
-    Raises CoreError where one cannot be compiled, or not be kept.
+
+def compile_missing(told: Callable[[Progress], None] = lambda _progress: None) -> None:
+    """Compile what the cache does not hold.
+
+    Several processes may do so at once: each begins elsewhere, and leaves out what another did.
+    Raises CoreError where a kernel cannot be compiled, or not be kept.
     """
-    kernels = all_kernels()
-    missing = [kernel for kernel in kernels if not kernel.is_cached]
+    missing = missing_kernels()
     if missing and (problem := object_cache.problem()):
         raise CoreError(f"no kernels can be kept: {problem}")
-    for done, kernel in enumerate(missing, 1):
+    first = os.getpid() % max(len(missing), 1)
+    for done, kernel in enumerate([*missing[first:], *missing[:first]], 1):
         begun = time.perf_counter()
         try:
-            kernel.load()
+            if not kernel.is_cached:
+                kernel.load()
         except Exception as error:  # of Numba or LLVM, which raise all kinds
             raise CoreError(f"{kernel.title} cannot be compiled: {error}") from error
         if not kernel.is_cached:
             raise CoreError(f"{kernel.title} cannot be kept in {object_cache.folder()}")
         told(Progress(kernel.title, done, len(missing), time.perf_counter() - begun))
-    return len(kernels)
