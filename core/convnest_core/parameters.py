@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from .arrays import Array, Shape
+from .kernels import add_product
 
 _TILE = 1 << 17  # values: a tile of a gradient stays in the cache until it has been used
 
@@ -53,8 +54,7 @@ class Parameter:
     def add_product(self, x: Array, dy: Array) -> None:
         """Add xᵀ · dy to the gradient of a matrix [in, out], for x [N, in] and dy [N, out]."""
         if self.products is None or not self.products.take(x, dy):
-            for rows in row_tiles(slice(0, len(self.grad)), self.grad.shape[1]):
-                self.grad[rows] += np.matmul(x[:, rows].T, dy)
+            add_product(self.grad, x.T, dy)
 
 
 def row_tiles(rows: slice, columns: int) -> Iterator[slice]:

@@ -4,7 +4,7 @@ Two sets stand behind them: `plain` (NumPy) and `simd` (generated, float32 only)
 which one computes, and `simd` hands what it has no kernel for to `plain`. Images are NHWC,
 convolution weights (kernel height, kernel width, channels in a group, channels out). No function
 writes to its arguments, and results are fresh arrays; scratch memory belongs to the thread. The
-optimizers' steps alone move values in place.
+optimizers' steps and `add_product` alone change values in place.
 """
 
 from .affine import Affine
@@ -13,6 +13,7 @@ from .interface import (
     Gradients,
     adam,
     add,
+    add_product,
     average_pool,
     average_pool_backward,
     channel_moments,
@@ -21,6 +22,7 @@ from .interface import (
     max_pool,
     max_pool_backward,
     max_pool_places,
+    multiply,
     normalise,
     normalise_backward,
     normalise_sums,
@@ -38,6 +40,7 @@ __all__ = [
     "Gradients",
     "adam",
     "add",
+    "add_product",
     "average_pool",
     "average_pool_backward",
     "channel_moments",
@@ -49,6 +52,7 @@ __all__ = [
     "max_pool",
     "max_pool_backward",
     "max_pool_places",
+    "multiply",
     "normal_cdf",
     "normalise",
     "normalise_backward",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from convnest_core.arrays import Array, Backward, DType, Shape, shown, unread
 from convnest_core.building import Initialiser
 from convnest_core.checks import MAX_FEATURES, boolean, integer, number
 from convnest_core.errors import ShapeError
 from convnest_core.initialisers import Start, drawn_as, start_of
-from convnest_core.kernels import column_sums
+from convnest_core.kernels import column_sums, multiply
 from convnest_core.module import Module
 from convnest_core.parameters import Parameter
 from convnest_core.run import Run
@@ -52,25 +50,13 @@ class Linear(Module):
     def forward(self, x: Array, run: Run) -> tuple[Array, Backward]:
         self.expect(x)
         weight, bias = self._parameters["weight"], self._parameters.get("bias")
-        y = np.matmul(x, weight.value)
-        if bias is not None:
-            y += bias.value
+        y = multiply(x, weight.value, None if bias is None else bias.value)
 
         def backward(dy: Array) -> Array:
             if not weight.frozen:
                 weight.add_product(x, dy)
             if bias is not None and not bias.frozen:
                 bias.grad += column_sums(dy)
-            return _times_transposed(dy, weight.value) if run.input_gradient else unread(x)
+            return multiply(dy, weight.value.T) if run.input_gradient else unread(x)
 
         return y, backward
-
-
-def _times_transposed(dy: Array, w: Array) -> Array:
-    """dy · Wᵀ; for few rows as (W · dyᵀ)ᵀ, up to 40 % quicker, as BLAS then turns dy and not W."""
-    dx: Array
-    if 2 * len(dy) <= dy.shape[1]:
-        dx = np.ascontiguousarray(np.matmul(w, dy.T).T)
-    else:
-        dx = np.matmul(dy, w.T)
-    return dx

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from convnest_core.arrays import Array, Integers
+from convnest_core.kernels import multiply
 from convnest_core.kernels.scratch import scratch
 from convnest_core.parameters import row_tiles
 
@@ -74,7 +73,7 @@ class SharedProducts:
             shape = (rows.stop - rows.start, columns)
             gradient = scratch("team.product", shape, dy.dtype)
             if uses:
-                np.matmul(x[:, rows].T, dy, out=gradient)
+                multiply(x[:, rows].T, dy, out=gradient)
             else:
                 gradient.fill(0)
             if uses > 1:

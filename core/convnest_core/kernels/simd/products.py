@@ -18,6 +18,7 @@ _product = Native("product", "product")
 _DEPTH = 512  # along which sums stay in registers: then a panel of W leaves room for X in L2
 _PANEL_VALUES = 1 << 16  # of W: a quarter
 _BLOCK_VALUES = 1 << 17  # of X: half of a common L2 cache
+_FEW_PRODUCTS = 1 << 19
 _CONFLICT_BYTES = 4096  # rows so far apart all begin in one set of a common L1 cache
 
 
@@ -50,7 +51,9 @@ def product(
         deep = -(-depth // -(-depth // _DEPTH))
     if not is_packed:
         wide = min(blocks_of(filters), max(1, _PANEL_VALUES // (deep * BLOCK))) * BLOCK
-    together = max(1, _BLOCK_VALUES // deep // PIXELS) * PIXELS
+    # A block of X, or where the depth is smaller than the width, of Y stays in the cache.
+    widest = max(deep, filters) if is_packed or wide >= filters else deep
+    together = max(1, _BLOCK_VALUES // widest // PIXELS) * PIXELS
     copied = rows > PIXELS and max(x_row, x_step) * x.itemsize % _CONFLICT_BYTES == 0
     room = (min(rows, together) + BLOCK) * (deep + BLOCK)
     _product(
@@ -78,7 +81,7 @@ def product(
 
 def multiply(x: Array, w: Array, b: Array | None = None, *, out: Array | None = None) -> Array:
     """As `kernels.multiply`."""
-    if len(x) == 1:  # before W is packed, BLAS has multiplied it
+    if _suits_blas(x, w):
         return plain.multiply(x, w, b, out=out)
     y = empty_aligned((x.shape[0], w.shape[1]), x.dtype) if out is None else out
     product(x, w, y, bias=b)
@@ -87,7 +90,16 @@ def multiply(x: Array, w: Array, b: Array | None = None, *, out: Array | None = 
 
 def add_product(total: Array, x: Array, w: Array) -> None:
     """As `kernels.add_product`."""
-    product(x, w, total, residual=total)
+    if _suits_blas(x, w):
+        plain.add_product(total, x, w)
+    else:
+        product(x, w, total, residual=total)
+
+
+def _suits_blas(x: Array, w: Array) -> bool:
+    """Whether BLAS is done before W would be packed: of one row, of few values, or half a block."""
+    rows, columns = len(x), w.shape[1]
+    return rows == 1 or 2 * columns < BLOCK or x.size * columns < _FEW_PRODUCTS
 
 
 def _check(x: Array, w: Array, y: Array, residual: Array | None) -> None:
@@ -115,8 +127,6 @@ def _strides(matrix: Array) -> Pair:
 
     What an axis of one place has for a stride says nothing, so it is 1.
     """
-    row, column = (
-        stride // matrix.itemsize if places > 1 else 1
-        for stride, places in zip(matrix.strides, matrix.shape, strict=True)
-    )
-    return row, column
+    (rows, columns), (row, column) = matrix.shape, matrix.strides
+    size = matrix.itemsize
+    return row // size if rows > 1 else 1, column // size if columns > 1 else 1

@@ -60,7 +60,9 @@ def test_a_product_equals_numpys(
     rng = np.random.default_rng(seed)
     x, w = matrix(rng, m, k, x_lies), matrix(rng, k, n, w_lies)
     b = rng.standard_normal(n).astype(np.float32) if biased else None
-    expect(products.multiply(x, w, b), x, w, b)
+    y = np.full((m, n), 7, np.float32)
+    products.product(x, w, y, bias=b)
+    expect(y, x, w, b)
 
 
 @some
@@ -69,7 +71,7 @@ def test_a_product_is_added_to_a_total(m: int, k: int, n: int, x_lies: str, seed
     rng = np.random.default_rng(seed)
     x, w, total = matrix(rng, m, k, x_lies), matrix(rng, k, n, "rows"), matrix(rng, m, n, "rows")
     before = total.copy()
-    products.add_product(total, x, w)
+    products.product(x, w, total, residual=total)
     expect(total, x, w, before)
 
 
@@ -96,6 +98,23 @@ def test_rows_that_share_a_cache_set_are_copied_first() -> None:
     for x in (matrix(rng, 300, 1024, "rows"), matrix(rng, 600, 1024, "rows").T):
         w = matrix(rng, x.shape[1], 40, "rows")
         expect(products.multiply(x, w), x, w)
+
+
+@pytest.mark.parametrize("n", [3, 40])
+@pytest.mark.parametrize("m", [1, 20, 400])
+def test_the_interface_takes_all_sizes(m: int, n: int) -> None:
+    rng = np.random.default_rng(2)
+    x, w, b = (
+        matrix(rng, m, 70, "rows"),
+        matrix(rng, 70, n, "columns"),
+        matrix(rng, 1, n, "rows")[0],
+    )
+    expect(products.multiply(x, w, b), x, w, b)
+    out, total = np.empty((m, n), np.float32), np.ones((m, n), np.float32)
+    assert products.multiply(x, w, b, out=out) is out
+    expect(out, x, w, b)
+    products.add_product(total, x, w)
+    expect(total, x, w, np.ones((m, n), np.float32))
 
 
 def test_nan_passes_a_rectified_product() -> None:

@@ -166,8 +166,9 @@ def product(
                 wide = min(filters_together, filters - c)
                 ws, w0, apart = w, d * BLOCK + c * depth, depth
                 if is_given(panel):
-                    part_of_w = Matrix(w, d * w_step + c * w_column, w_step, w_column)
-                    packed(part_of_w, deep, wide, panel)
+                    if m == 0 or wide < filters:  # else it is there from the last rows
+                        part_of_w = Matrix(w, d * w_step + c * w_column, w_step, w_column)
+                        packed(part_of_w, deep, wide, panel)
                     ws, w0, apart = reading(panel), 0, deep
                 for o in range(0, wide, BLOCK):
                     rs, b0 = Rows(r, m * r_stride + c + o, r_stride), c + o if is_given(b) else -1
