@@ -16,12 +16,12 @@ class Slice:
     first: int
 
 
-def join_in_place(graph: Graph) -> Mapping[Value, Slice]:
-    """Remove the `Join`s of a graph; returns what their inputs are slices of.
+def join_in_place(graph: Graph, slices: Mapping[Value, Slice]) -> Mapping[Value, Slice]:
+    """Remove the `Join`s of a graph; returns `slices` and what the joins' inputs are slices of.
 
     An input that cannot be written there (the network's own, one in two joins) is copied.
     """
-    slices: dict[Value, Slice] = {}
+    slices = dict(slices)
     nodes: list[Node] = []
     for node in graph.nodes:
         if not isinstance(node.operation, Join):

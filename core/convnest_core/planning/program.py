@@ -15,6 +15,7 @@ from .joining import join_in_place
 from .kernel_choice import Kernels
 from .lowering import lowered
 from .memory import Layout, laid_out
+from .merging import merge_siblings
 from .segments import Segment, segmented
 from .waiting import waits
 
@@ -105,7 +106,7 @@ class Compiler:
         self._dtype = module.built.dtype
         self._graph = graph = lowered(module, module.built.input_shape)
         fuse(graph)
-        self._slices = join_in_place(graph)
+        self._slices = join_in_place(graph, merge_siblings(graph))
         if not graph.nodes:  # nothing but dropout and its like
             graph.output = graph.add(Adjust(), graph.input, shape=graph.input.shape, path="")
         self._kernels = Kernels(self._dtype, pack)

@@ -74,6 +74,17 @@ def _inception() -> Module:
     )
 
 
+def _reductions() -> Module:
+    return Concat(
+        [
+            Sequential([Conv2d(4, 1), ReLU()]),
+            Sequential([*_normalised(5, 1), ReLU(), Conv2d(6, 3, padding=1)]),
+            Sequential([Conv2d(3, 1), ReLU(), Conv2d(2, 5, padding=2)]),
+            Sequential([Conv2d(2, 1), Conv2d(2, 3, padding=1)]),
+        ]
+    )
+
+
 def _twice() -> Module:
     layer = Conv2d(4, 3, padding=1)
     return Sequential([Conv2d(4, 1), layer, ReLU(), layer, Sum([layer, layer])])
@@ -95,6 +106,8 @@ MODULES: dict[str, tuple[Callable[[], Module], Shape]] = {
     "sum of itself": (lambda: Sum([Sequential([]), Sequential([])]), (3, 3, 1)),
     "sum of three": (lambda: Sum([Conv2d(2, 1), ReLU(), Tanh()]), (3, 3, 2)),
     "inception": (_inception, (6, 6, 3)),
+    "reductions": (_reductions, (6, 6, 3)),
+    "reductions behind others": (lambda: Sequential([_reductions(), _reductions()]), (5, 5, 3)),
     "inception behind another": (lambda: Sequential([_inception(), _inception()]), (5, 5, 3)),
     "a layer used twice": (_twice, (6, 6, 3)),
     "an unknown layer": (lambda: Sequential([Conv2d(2, 3), _Doubled(), Flatten()]), (6, 6, 3)),
@@ -195,6 +208,19 @@ def test_batch_norm_sum_and_relu_join_the_convolution_before() -> None:
     module = trained(_residual(), (8, 7, 3))
     paths = [layer.path for layer in plan(module, (8, 7, 3), max_batch=1).layers]
     assert paths == ["0", "1.0.0 + 1 + 2", "1.0.3 + 4 + 1 + 2"]
+
+
+def test_convolutions_of_single_pixels_that_read_the_same_are_one() -> None:
+    layers = plan(trained(_reductions(), (6, 6, 3)), (6, 6, 3), max_batch=1).layers
+    paths = [(layer.path, layer.output_shape[-1]) for layer in layers]
+    assert paths == [
+        ("0.0 + 1", 4),
+        ("1.0 + 1 + 2 | 2.0 + 1", 8),
+        ("1.3", 6),
+        ("2.2", 2),
+        ("3.0", 2),  # without a ReLU
+        ("3.1", 2),
+    ]
 
 
 def test_branches_of_a_join_are_not_copied_where_they_can_be_written_in_place() -> None:
