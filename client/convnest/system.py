@@ -33,13 +33,18 @@ class ModelInstance:
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """A worker that gave a sign of life in the last seconds."""
+    """A worker that gave a sign of life in the last seconds.
+
+    preparing: what it does before it takes work. warning: what it cannot do as well as it should.
+    """
 
     name: str
     job_id: str
     models: tuple[ModelInstance, ...]
     fingerprint: Mapping[str, str]
     uptime_s: float
+    preparing: str = ""
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,4 +96,6 @@ def _worker(message: system_pb2.WorkerStatus) -> WorkerStatus:
         ),
         fingerprint=dict(sorted(message.fingerprint.items())),
         uptime_s=message.uptime_s,
+        preparing=message.preparing,
+        warning=message.warning,
     )

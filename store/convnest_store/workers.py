@@ -35,6 +35,10 @@ class WorkerPresence:
     models: tuple[ModelPresence, ...]
     fingerprint: dict[str, str]
     uptime_s: float
+    preparing: str = ""
+    """What it does before it takes work."""
+    warning: str = ""
+    """What it cannot do as well as it should."""
 
 
 class WorkerRoll:

@@ -3,7 +3,8 @@
 To a child: first what to do; then {"wish": "stop" | "cancel" | "checkpoint"} and answers.
 From a slice: {"event": kind, "data": …}, {"alive": true}, {"checkpoint": …}, {"ask": …}, and last
 one of {"done": …}, {"stopped": true}, {"failed": …}. From a model process: {"ready": true},
-{"images": count}, or {"failed": …}.
+{"images": count}, or {"failed": …}. From the compiler of kernels: {"kernel": …, "done": …,
+"total": …}, and last {"ready": true} or {"failed": …}.
 """
 
 import json

@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Sequence
 
 import structlog
-from convnest_core import fingerprint
 from convnest_process.outage import OutageLog
 from convnest_store.errors import Unavailable
 from convnest_store.workers import ModelPresence, WorkerPresence, WorkerRoll
+
+from convnest_worker.kernels import Kernels
 
 log = structlog.get_logger(__name__)
 _EVERY_S = 1.0
@@ -24,9 +25,10 @@ class Presence:
         name: str,
         job_id: Callable[[], str],
         models: Callable[[], Sequence[ModelPresence]],
+        kernels: Kernels,
     ) -> None:
         self._roll, self._name, self._job_id, self._models = roll, name, job_id, models
-        self._fingerprint = fingerprint()
+        self._kernels = kernels
         self._started = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
@@ -51,8 +53,10 @@ class Presence:
                 name=self._name,
                 job_id=self._job_id(),
                 models=tuple(self._models()),
-                fingerprint=self._fingerprint,
+                fingerprint=self._kernels.fingerprint,
                 uptime_s=time.monotonic() - self._started,
+                preparing=self._kernels.preparing,
+                warning=self._kernels.warning,
             )
             try:
                 self._roll.tell(presence)

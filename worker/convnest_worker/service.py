@@ -24,6 +24,7 @@ from convnest_store.workers import WorkerRoll
 from convnest_worker.jobs.reaper import Reaper
 from convnest_worker.jobs.runner import JobRunner
 from convnest_worker.jobs.supervision import Stores
+from convnest_worker.kernels import Kernels
 from convnest_worker.presence import Presence
 from convnest_worker.serving.supervisor import ServingSupervisor
 from convnest_worker.settings import WorkerSettings
@@ -48,7 +49,10 @@ class WorkerService:
             datasets=DatasetCatalog(state),
             blobs=blob_store(settings.blob_url, cache_dir=settings.runtime_dir / "blobs"),
         )
-        self.runner = JobRunner(stores=stores, hints=hints, settings=settings)
+        self._kernels = Kernels(stall_s=settings.stall_s)
+        self.runner = JobRunner(
+            stores=stores, hints=hints, settings=settings, kernels=self._kernels
+        )
         self._reaper = Reaper(jobs=jobs, hints=hints, settings=settings)
         self._serving = ServingSupervisor(
             queue=InferenceQueue(queue),
@@ -61,16 +65,22 @@ class WorkerService:
             name=settings.worker_name,
             job_id=lambda: self.runner.job_id,
             models=self._serving.presence,
+            kernels=self._kernels,
         )
 
     def start(self) -> None:
-        """Starts what runs beside Celery's consumer."""
+        """Starts what runs beside Celery's consumer, which begins when this returns.
+
+        What would wait for kernels, jobs and models, is not taken before they are compiled.
+        """
         self._presence.start()
         self._reaper.start()
+        self._kernels.prepare()
         self._serving.start()
 
     def begin_stop(self) -> None:
         """Has everything begin to end, without waiting for it."""
+        self._kernels.stop()
         self.runner.begin_drain()
         self._serving.begin_stop()
 

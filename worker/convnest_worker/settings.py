@@ -2,6 +2,8 @@
 
 import os
 import socket
+from pathlib import Path
+from typing import Literal
 
 from convnest_process.settings import ProcessSettings
 from pydantic import Field
@@ -39,3 +41,9 @@ class WorkerSettings(ProcessSettings):
     """What model processes may use together; default: half of what the machine or cgroup has."""
     serving_batch: int = Field(default=64, ge=1, le=4096)
     """Most images that a model process computes at once."""
+
+    kernels: Literal["auto", "numpy", "simd"] = "auto"
+    """What computes: the generated kernels where they can be had, or NumPy's. Its processes read
+    this and the next by themselves."""
+    kernel_cache: Path | None = None
+    """Where compiled kernels lie; default: in the user's cache directory."""

@@ -94,7 +94,10 @@ def _overview(answer: Status) -> Table:
         facts.add_row("workers", Text("✗ none", style="red"))
     for worker in answer.workers:
         doing = f"runs job {worker.job_id}" if worker.job_id else "waits for jobs"
+        doing = worker.preparing or doing
         facts.add_row("worker", f"{worker.name} · {doing} · up {clock(worker.uptime_s)}")
+        if worker.warning:
+            facts.add_row("", Text(worker.warning, style="yellow"))
     counts = [f"{count:,} {state.lower()}" for state, count in answer.jobs.items() if count]
     facts.add_row("jobs", ", ".join(counts) or "none")
     return facts

@@ -73,6 +73,8 @@ def _line(event: Event) -> str:
             what = "stopping"
         case "stopped":
             what = f"stopped ({event.detail})" if event.detail else "stopped"
+        case "progress":
+            what = event.detail
         case "warning":
             what = f"warning: {event.detail}"
         case _:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Kind = Literal["started", "ready", "died", "restarting", "stopping", "stopped", "warning"]
+Kind = Literal[
+    "started", "ready", "progress", "died", "restarting", "stopping", "stopped", "warning"
+]
 
 
 @dataclass(frozen=True)

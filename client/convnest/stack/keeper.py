@@ -99,13 +99,17 @@ class Keeper:
             self._tell("restarting", delay_s=delay_s)
             self._stopping.wait(delay_s)
 
+    def _hear(self, line: str) -> None:
+        if heard := self.part.hear(line):
+            self._tell(heard.kind, detail=heard.detail)
+
     def _run_once(self) -> tuple[str, int | None]:
         """Run the part until it ends: how it ended, and its process id."""
         try:
             with self._lock:
                 if self._stopping.is_set():
                     return "not started", None
-                run = self._run = Run(self.part, self._log)
+                run = self._run = Run(self.part, self._log, self._hear)
         except OSError as error:
             return f"no start ({error})", None
         self._tell("started", pid=run.pid)

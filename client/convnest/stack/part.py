@@ -9,8 +9,16 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 from .part_log import PartLog
+
+
+class Heard(NamedTuple):
+    """Something that a part told, for the stack's events."""
+
+    kind: Literal["progress", "warning"]
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -25,12 +33,14 @@ class Part:
     """Added to the environment of this process."""
     inherited: Sequence[int] = ()
     """File descriptors that it gets under the same numbers."""
+    hear: Callable[[str], Heard | None] = lambda _line: None
+    """What a line that it prints tells a person, if anything."""
 
 
 class Run:
     """One process of a part. It gets a session of its own, so that Ctrl-C reaches only us."""
 
-    def __init__(self, part: Part, log: PartLog) -> None:
+    def __init__(self, part: Part, log: PartLog, on_line: Callable[[str], None]) -> None:
         reading_fd, writing_fd = os.pipe()
         reading_end = open(reading_fd, "rb", buffering=0)  # noqa: SIM115 - the log closes it
         try:
@@ -52,7 +62,7 @@ class Run:
             os.close(writing_fd)
         self.pid = self._process.pid
         self._reader = threading.Thread(
-            target=log.read_all, args=(reading_end,), name=f"{part.name}-log", daemon=True
+            target=log.read_all, args=(reading_end, on_line), name=f"{part.name}-log", daemon=True
         )
         self._reader.start()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 from typing import IO
@@ -25,11 +26,16 @@ class PartLog:
         self._remembered_bytes = 0
         self._file: FileIO | None = None
 
-    def read_all(self, stream: IO[bytes]) -> None:
-        """Take everything from an unbuffered pipe until it ends, and close it."""
+    def read_all(self, stream: IO[bytes], on_line: Callable[[str], None]) -> None:
+        """Take everything from an unbuffered pipe until it ends, line by line, and close it."""
+        begun = b""
         with stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 self.write(chunk)
+                *lines, begun = (begun + chunk).split(b"\n")
+                begun = begun[:_CHUNK_BYTES]
+                for line in lines:
+                    on_line(line.decode(errors="replace"))
 
     def write(self, chunk: bytes) -> None:
         """Append bytes; a full disk loses the line, never the part that printed it."""

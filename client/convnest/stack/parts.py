@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from . import address, health, redis_link
 from .options import StackOptions
-from .part import Part
+from .part import Heard, Part
 from .redis_server import RedisProgram, find_redis, queue_command, socket_url, state_command
 from .tether import tethered
 
@@ -109,7 +110,24 @@ def worker_part(place: Place, program: Sequence[str], *, number: int) -> Part:
         env=env,
         ready=lambda: _is_serving(place, health.WORKER),
         inherited=(place.parent_fd,),
+        hear=heard_of_kernels,
     )
+
+
+def heard_of_kernels(line: str) -> Heard | None:
+    """What a worker's log tells of its kernels, while it compiles them and takes no jobs."""
+    try:
+        said = json.loads(line)
+        match said["event"]:
+            case "compiling kernels":
+                return Heard("progress", f"compiling kernels {said['done']}/{said['total']}")
+            case "kernels compiled":
+                return Heard("progress", f"{said['total']} kernels compiled")
+            case "NumPy's kernels compute":
+                return Heard("warning", f"NumPy's kernels compute: {said['reason']}")
+    except (ValueError, TypeError, LookupError):  # a line of another kind
+        pass
+    return None
 
 
 def _state_part(place: Place, program: RedisProgram) -> Part:

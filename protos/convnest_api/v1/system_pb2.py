@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from convnest_api.v1 import jobs_pb2 as convnest__api_dot_v1_dot_jobs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63onvnest_api/v1/system.proto\x12\x0f\x63onvnest_api.v1\x1a\x1a\x63onvnest_api/v1/jobs.proto\"k\n\x0bRedisStatus\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x08\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x19\n\x11used_memory_bytes\x18\x04 \x01(\x04\x12\x0f\n\x07problem\x18\x05 \x01(\t\"v\n\rModelInstance\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x16\n\x0eresident_bytes\x18\x05 \x01(\x04\x12\x0e\n\x06images\x18\x06 \x01(\x04\"\xe7\x01\n\x0cWorkerStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12.\n\x06models\x18\x03 \x03(\x0b\x32\x1e.convnest_api.v1.ModelInstance\x12\x43\n\x0b\x66ingerprint\x18\x04 \x03(\x0b\x32..convnest_api.v1.WorkerStatus.FingerprintEntry\x12\x10\n\x08uptime_s\x18\x05 \x01(\x01\x1a\x32\n\x10\x46ingerprintEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"U\n\x0bQueueStatus\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0f\n\x07waiting\x18\x03 \x01(\x04\x12\x15\n\rwaiting_bytes\x18\x04 \x01(\x04\"\x12\n\x10GetStatusRequest\"\x98\x02\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12+\n\x05redis\x18\x02 \x03(\x0b\x32\x1c.convnest_api.v1.RedisStatus\x12.\n\x07workers\x18\x03 \x03(\x0b\x32\x1d.convnest_api.v1.WorkerStatus\x12:\n\x04jobs\x18\x04 \x03(\x0b\x32,.convnest_api.v1.GetStatusResponse.JobsEntry\x12,\n\x06queues\x18\x05 \x03(\x0b\x32\x1c.convnest_api.v1.QueueStatus\x1a+\n\tJobsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"J\n\x15\x43ollectGarbageRequest\x12\x31\n\x04spec\x18\x01 \x01(\x0b\x32#.convnest_api.v1.CollectGarbageSpec\";\n\x16\x43ollectGarbageResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.convnest_api.v1.Job\"\x10\n\x0eRebuildRequest\"4\n\x0fRebuildResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.convnest_api.v1.Job2\x94\x02\n\rSystemService\x12R\n\tGetStatus\x12!.convnest_api.v1.GetStatusRequest\x1a\".convnest_api.v1.GetStatusResponse\x12\x61\n\x0e\x43ollectGarbage\x12&.convnest_api.v1.CollectGarbageRequest\x1a\'.convnest_api.v1.CollectGarbageResponse\x12L\n\x07Rebuild\x12\x1f.convnest_api.v1.RebuildRequest\x1a .convnest_api.v1.RebuildResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63onvnest_api/v1/system.proto\x12\x0f\x63onvnest_api.v1\x1a\x1a\x63onvnest_api/v1/jobs.proto\"k\n\x0bRedisStatus\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x08\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x19\n\x11used_memory_bytes\x18\x04 \x01(\x04\x12\x0f\n\x07problem\x18\x05 \x01(\t\"v\n\rModelInstance\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x16\n\x0eresident_bytes\x18\x05 \x01(\x04\x12\x0e\n\x06images\x18\x06 \x01(\x04\"\x8b\x02\n\x0cWorkerStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12.\n\x06models\x18\x03 \x03(\x0b\x32\x1e.convnest_api.v1.ModelInstance\x12\x43\n\x0b\x66ingerprint\x18\x04 \x03(\x0b\x32..convnest_api.v1.WorkerStatus.FingerprintEntry\x12\x10\n\x08uptime_s\x18\x05 \x01(\x01\x12\x11\n\tpreparing\x18\x06 \x01(\t\x12\x0f\n\x07warning\x18\x07 \x01(\t\x1a\x32\n\x10\x46ingerprintEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"U\n\x0bQueueStatus\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0f\n\x07waiting\x18\x03 \x01(\x04\x12\x15\n\rwaiting_bytes\x18\x04 \x01(\x04\"\x12\n\x10GetStatusRequest\"\x98\x02\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12+\n\x05redis\x18\x02 \x03(\x0b\x32\x1c.convnest_api.v1.RedisStatus\x12.\n\x07workers\x18\x03 \x03(\x0b\x32\x1d.convnest_api.v1.WorkerStatus\x12:\n\x04jobs\x18\x04 \x03(\x0b\x32,.convnest_api.v1.GetStatusResponse.JobsEntry\x12,\n\x06queues\x18\x05 \x03(\x0b\x32\x1c.convnest_api.v1.QueueStatus\x1a+\n\tJobsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"J\n\x15\x43ollectGarbageRequest\x12\x31\n\x04spec\x18\x01 \x01(\x0b\x32#.convnest_api.v1.CollectGarbageSpec\";\n\x16\x43ollectGarbageResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.convnest_api.v1.Job\"\x10\n\x0eRebuildRequest\"4\n\x0fRebuildResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.convnest_api.v1.Job2\x94\x02\n\rSystemService\x12R\n\tGetStatus\x12!.convnest_api.v1.GetStatusRequest\x1a\".convnest_api.v1.GetStatusResponse\x12\x61\n\x0e\x43ollectGarbage\x12&.convnest_api.v1.CollectGarbageRequest\x1a\'.convnest_api.v1.CollectGarbageResponse\x12L\n\x07Rebuild\x12\x1f.convnest_api.v1.RebuildRequest\x1a .convnest_api.v1.RebuildResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,25 +41,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELINSTANCE']._serialized_start=186
   _globals['_MODELINSTANCE']._serialized_end=304
   _globals['_WORKERSTATUS']._serialized_start=307
-  _globals['_WORKERSTATUS']._serialized_end=538
-  _globals['_WORKERSTATUS_FINGERPRINTENTRY']._serialized_start=488
-  _globals['_WORKERSTATUS_FINGERPRINTENTRY']._serialized_end=538
-  _globals['_QUEUESTATUS']._serialized_start=540
-  _globals['_QUEUESTATUS']._serialized_end=625
-  _globals['_GETSTATUSREQUEST']._serialized_start=627
-  _globals['_GETSTATUSREQUEST']._serialized_end=645
-  _globals['_GETSTATUSRESPONSE']._serialized_start=648
-  _globals['_GETSTATUSRESPONSE']._serialized_end=928
-  _globals['_GETSTATUSRESPONSE_JOBSENTRY']._serialized_start=885
-  _globals['_GETSTATUSRESPONSE_JOBSENTRY']._serialized_end=928
-  _globals['_COLLECTGARBAGEREQUEST']._serialized_start=930
-  _globals['_COLLECTGARBAGEREQUEST']._serialized_end=1004
-  _globals['_COLLECTGARBAGERESPONSE']._serialized_start=1006
-  _globals['_COLLECTGARBAGERESPONSE']._serialized_end=1065
-  _globals['_REBUILDREQUEST']._serialized_start=1067
-  _globals['_REBUILDREQUEST']._serialized_end=1083
-  _globals['_REBUILDRESPONSE']._serialized_start=1085
-  _globals['_REBUILDRESPONSE']._serialized_end=1137
-  _globals['_SYSTEMSERVICE']._serialized_start=1140
-  _globals['_SYSTEMSERVICE']._serialized_end=1416
+  _globals['_WORKERSTATUS']._serialized_end=574
+  _globals['_WORKERSTATUS_FINGERPRINTENTRY']._serialized_start=524
+  _globals['_WORKERSTATUS_FINGERPRINTENTRY']._serialized_end=574
+  _globals['_QUEUESTATUS']._serialized_start=576
+  _globals['_QUEUESTATUS']._serialized_end=661
+  _globals['_GETSTATUSREQUEST']._serialized_start=663
+  _globals['_GETSTATUSREQUEST']._serialized_end=681
+  _globals['_GETSTATUSRESPONSE']._serialized_start=684
+  _globals['_GETSTATUSRESPONSE']._serialized_end=964
+  _globals['_GETSTATUSRESPONSE_JOBSENTRY']._serialized_start=921
+  _globals['_GETSTATUSRESPONSE_JOBSENTRY']._serialized_end=964
+  _globals['_COLLECTGARBAGEREQUEST']._serialized_start=966
+  _globals['_COLLECTGARBAGEREQUEST']._serialized_end=1040
+  _globals['_COLLECTGARBAGERESPONSE']._serialized_start=1042
+  _globals['_COLLECTGARBAGERESPONSE']._serialized_end=1101
+  _globals['_REBUILDREQUEST']._serialized_start=1103
+  _globals['_REBUILDREQUEST']._serialized_end=1119
+  _globals['_REBUILDRESPONSE']._serialized_start=1121
+  _globals['_REBUILDRESPONSE']._serialized_end=1173
+  _globals['_SYSTEMSERVICE']._serialized_start=1176
+  _globals['_SYSTEMSERVICE']._serialized_end=1452
 # @@protoc_insertion_point(module_scope)

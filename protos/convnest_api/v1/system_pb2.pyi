@@ -118,12 +118,18 @@ class WorkerStatus(google.protobuf.message.Message):
     MODELS_FIELD_NUMBER: builtins.int
     FINGERPRINT_FIELD_NUMBER: builtins.int
     UPTIME_S_FIELD_NUMBER: builtins.int
+    PREPARING_FIELD_NUMBER: builtins.int
+    WARNING_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Host name and process id."""
     job_id: builtins.str
     """Id of the job it runs, if any."""
     uptime_s: builtins.float
     """Seconds since it started."""
+    preparing: builtins.str
+    """What it does before it takes jobs and models ("compiling kernels 12/40"); empty once it does."""
+    warning: builtins.str
+    """What it cannot do as well as it should, and why; empty where all is well."""
     @property
     def models(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ModelInstance]:
         """Models in its memory."""
@@ -140,8 +146,10 @@ class WorkerStatus(google.protobuf.message.Message):
         models: collections.abc.Iterable[Global___ModelInstance] | None = ...,
         fingerprint: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         uptime_s: builtins.float = ...,
+        preparing: builtins.str = ...,
+        warning: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["fingerprint", b"fingerprint", "job_id", b"job_id", "models", b"models", "name", b"name", "uptime_s", b"uptime_s"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["fingerprint", b"fingerprint", "job_id", b"job_id", "models", b"models", "name", b"name", "preparing", b"preparing", "uptime_s", b"uptime_s", "warning", b"warning"]) -> None: ...
 
 Global___WorkerStatus: typing_extensions.TypeAlias = WorkerStatus
 

@@ -124,6 +124,8 @@ def _worker(worker: WorkerPresence) -> system_pb2.WorkerStatus:
         ],
         fingerprint=worker.fingerprint,
         uptime_s=worker.uptime_s,
+        preparing=worker.preparing,
+        warning=worker.warning,
     )
 
 

@@ -17,7 +17,8 @@ from convnest.stack.checks.service import check_service
 _REPORT = """
 import json, os
 core = os.environ.get("OPENBLAS_CORETYPE", "SkylakeX")
-print(json.dumps({"kernels": "numpy", "blas": "openblas 0.3", "blas_core": core,
+generated = json.loads(os.environ.get("GENERATED", "null"))
+print(json.dumps({"generated": generated, "blas": "openblas 0.3", "blas_core": core,
                   "blas_threads": os.environ["OPENBLAS_NUM_THREADS"], "cpu": "x86_64 AVX512"}))
 """
 
@@ -115,3 +116,38 @@ def test_a_network_library_that_does_not_run_is_a_problem(script: str, why: str)
     (check,) = numerics_checks([sys.executable, "-c", script])
     assert check.verdict is Verdict.PROBLEM
     assert why in check.found
+
+
+@pytest.mark.parametrize(
+    ("ready", "problem", "verdict", "advice"),
+    [
+        (40, "", Verdict.OK, ""),
+        (12, "", Verdict.WARNING, "convnest_core.kernels compile"),
+        (0, "/k is read-only", Verdict.WARNING, "/k is read-only: set CONVNEST_KERNEL_CACHE"),
+    ],
+)
+def test_the_generated_kernels_are_counted(
+    monkeypatch: pytest.MonkeyPatch, ready: int, problem: str, verdict: Verdict, advice: str
+) -> None:
+    generated = {
+        "vectors": "avx2, 8 float32 a vector",
+        "folder": "/k",
+        "problem": problem,
+        "ready": ready,
+        "total": 40,
+    }
+    monkeypatch.setenv("GENERATED", json.dumps(generated))
+    kernels = _by_name(list(numerics_checks([sys.executable, "-c", _REPORT])))["kernels"]
+    assert kernels.found == f"generated (avx2, 8 float32 a vector), {ready} of 40 in /k"
+    assert kernels.verdict is verdict
+    assert advice in kernels.advice
+
+
+@pytest.mark.parametrize(("setting", "verdict"), [("numpy", "ok"), ("auto", "warning")])
+def test_numpy_s_kernels_are_well_where_they_were_asked_for(
+    monkeypatch: pytest.MonkeyPatch, setting: str, verdict: str
+) -> None:
+    monkeypatch.setenv("CONVNEST_KERNELS", setting)
+    monkeypatch.delenv("GENERATED", raising=False)
+    kernels = _by_name(list(numerics_checks([sys.executable, "-c", _REPORT])))["kernels"]
+    assert kernels.verdict == verdict

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 from convnest.stack.part_log import PartLog
@@ -49,5 +50,21 @@ def test_a_disk_that_takes_nothing_does_not_stop_the_reader(tmp_path: Path) -> N
     reader, writer = os.pipe()
     os.write(writer, b"said\n")
     os.close(writer)
-    log.read_all(os.fdopen(reader, "rb", buffering=0))
+    log.read_all(os.fdopen(reader, "rb", buffering=0), lambda _line: None)
     assert log.last_lines() == ["said"]
+
+
+def test_whoever_listens_is_told_whole_lines(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    told: list[str] = []
+    log = PartLog(tmp_path / "worker.log")
+    reading = threading.Thread(
+        target=log.read_all, args=(os.fdopen(reader, "rb", buffering=0), told.append)
+    )
+    reading.start()
+    for chunk in (b"com", b"piling\n", b"1/2\n2/2\nun", b"finished"):
+        os.write(writer, chunk)
+    os.close(writer)
+    reading.join(5)
+    log.close()
+    assert told == ["compiling", "1/2", "2/2"]

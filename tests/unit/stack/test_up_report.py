@@ -26,6 +26,7 @@ def _told(event: Event) -> str:
     [
         (Event("started", "server", pid=7), "server       started (pid 7)"),
         (Event("ready", "server", pid=7), "server       ready"),
+        (Event("progress", "worker-1", "compiling 1/2"), "worker-1     compiling 1/2"),
         (Event("died", "worker-1", "killed by SIGKILL"), "worker-1     died: killed by SIGKILL"),
         (Event("restarting", "worker-1", delay_s=0.42), "worker-1     starting again in 0.4 s"),
         (Event("stopped", "redis-state", "exit code 0"), "redis-state  stopped (exit code 0)"),

@@ -4,11 +4,11 @@ import secrets
 import threading
 
 import structlog
-from convnest_core import fingerprint
 from convnest_process.broker import JobHints
 from convnest_store.errors import Unavailable
 
 from convnest_worker.jobs.supervision import Stores, Supervision
+from convnest_worker.kernels import Kernels
 from convnest_worker.settings import WorkerSettings
 
 #: For telling the state Redis what came of it.
@@ -20,12 +20,14 @@ log = structlog.get_logger(__name__)
 class JobRunner:
     """Runs one job at a time, in the thread of the Celery task."""
 
-    def __init__(self, *, stores: Stores, hints: JobHints, settings: WorkerSettings) -> None:
+    def __init__(
+        self, *, stores: Stores, hints: JobHints, settings: WorkerSettings, kernels: Kernels
+    ) -> None:
         self._stores, self._hints, self._settings = stores, hints, settings
+        self._kernels = kernels
         self._draining = threading.Event()
         self._idle = threading.Condition()
         self._job_id = ""
-        self._fingerprint = " ".join(f"{k}={v}" for k, v in sorted(fingerprint().items()))
 
     @property
     def job_id(self) -> str:
@@ -41,7 +43,9 @@ class JobRunner:
                 worker=self._settings.worker_name,
                 nonce=secrets.token_hex(8),
                 lease_s=self._settings.lease_s,
-                fingerprint=self._fingerprint,
+                fingerprint=" ".join(
+                    f"{k}={v}" for k, v in sorted(self._kernels.fingerprint.items())
+                ),
             )
         except Unavailable as error:
             # The job stays QUEUED; the reaper sends another hint.

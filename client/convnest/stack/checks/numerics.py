@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from .check import Check, ok, problem, warning
 
 _COMMAND = (sys.executable, "-P", "-m", "convnest_worker.doctor")
 _TIMEOUT_S = 120.0
+_KERNELS = "CONVNEST_KERNELS"
 _CORE_TYPE = "OPENBLAS_CORETYPE"
 _L2_SIZE = "OPENBLAS_L2_SIZE"
 
@@ -21,15 +23,36 @@ def numerics_checks(command: Sequence[str] = _COMMAND) -> Iterator[Check]:
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     try:
         facts = _ask(command, environment)
-        yield ok("kernels", facts["kernels"])
+        yield _check_kernels(facts["generated"], environment)
         yield _check_blas(facts, command, environment)
         yield ok("cpu", facts["cpu"])
     except (OSError, ValueError, LookupError, subprocess.SubprocessError) as error:
         yield problem("network library", _why(error), "pip install 'convnest[all]'")
 
 
+def _check_kernels(generated: Mapping[str, Any] | None, environment: Mapping[str, str]) -> Check:
+    if generated is None:
+        if environment.get(_KERNELS) == "numpy":
+            return ok("kernels", f"NumPy's, as {_KERNELS}=numpy demands")
+        return warning(
+            "kernels",
+            "NumPy's",
+            "with Numba (pip install 'convnest[worker]'), on a CPU with AVX2 or NEON, "
+            "generated ones are several times as fast",
+        )
+    ready, total = generated["ready"], generated["total"]
+    found = f"generated ({generated['vectors']}), {ready} of {total} in {generated['folder']}"
+    if ready == total:
+        return ok("kernels", found)
+    if generated["problem"]:
+        advice = f"{generated['problem']}: set CONVNEST_KERNEL_CACHE to a folder of yours"
+    else:
+        advice = "python -m convnest_core.kernels compile; a worker does it at its start, too"
+    return warning("kernels", found, advice)
+
+
 def _check_blas(
-    facts: Mapping[str, str], command: Sequence[str], environment: Mapping[str, str]
+    facts: Mapping[str, Any], command: Sequence[str], environment: Mapping[str, str]
 ) -> Check:
     found = (
         f"{facts['blas']}, core type {facts['blas_core']}, {facts['blas_threads']} thread a process"
@@ -50,7 +73,7 @@ def _check_blas(
     )
 
 
-def _ask(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
+def _ask(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
     run = subprocess.run(
         command,
         env=environment,
@@ -59,7 +82,7 @@ def _ask(command: Sequence[str], environment: Mapping[str, str]) -> dict[str, st
         timeout=_TIMEOUT_S,
         check=True,
     )
-    facts: dict[str, str] = json.loads(run.stdout)
+    facts: dict[str, Any] = json.loads(run.stdout)
     return facts
 
 
