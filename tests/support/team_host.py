@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from convnest_core.kernels import use_kernels
+from convnest_core.kernels.simd.machine import machine
 from convnest_core.team import Team, TeamError
 
 PROBE = "support.team_programs:Probe"
@@ -138,6 +140,17 @@ def in_threads(make: Make) -> Any:
         return {"errors": [repr(error) for error in errors], "values": team.program.values.tolist()}
 
 
+def kernels(make: Make) -> Any:
+    """The sets that members of teams compute with, whichever the first member chose."""
+    sets = ["numpy"] if machine() is None else ["simd", "numpy"]
+    found = []
+    for chosen in sets:
+        use_kernels(chosen)
+        with make() as team:
+            found.append([chosen, *team.run("kernels")])
+    return found
+
+
 def held(operation: str) -> Callable[[Make], Any]:
     """Tells the members' processes, then is killed by the test."""
 
@@ -168,6 +181,7 @@ SCENARIOS: dict[str, Callable[[Make], Any]] = {
     "blocked": blocked,
     "crowded": crowded,
     "in_threads": in_threads,
+    "kernels": kernels,
     "idle": held("idle"),
     "asleep": held("asleep"),
     "busy": held("busy"),

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 from convnest_core import Array
-from convnest_core.kernels import convolve
+from convnest_core.kernels import convolve, kernel_set
 from convnest_core.team import Member
 
 
@@ -25,6 +25,12 @@ class Probe:
         """Every member writes its process, and the CPU time it has used."""
         self.pids[self._member.rank] = os.getpid()
         self.cpu_s[self._member.rank] = time.process_time()
+
+    def kernels(self) -> list[str]:
+        """The kernel set of every member."""
+        self.values[self._member.rank] = kernel_set() == "simd"
+        self._member.barrier()
+        return ["simd" if value else "numpy" for value in self.values[: self._member.size]]
 
     def fill(self, value: float) -> None:
         """Every member fills its share of the values with `value` and its rank."""

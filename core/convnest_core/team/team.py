@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from convnest_core.checks import integer
 from convnest_core.errors import TeamError
+from convnest_core.kernels import kernel_set
 from convnest_core.process import single_blas_thread
 
 from .children import may_fork, signal_name
@@ -39,7 +40,8 @@ class Team:
 
     `start` says how the other processes are made (by default forked where that is safe, else
     spawned); `spin` whether members spin a little before they sleep (by default while there are
-    cores for all of them). BLAS has one thread in each process until the team is closed.
+    cores for all of them). BLAS has one thread in each process until the team is closed. All
+    compute with the set of kernels that this process had chosen when the team began.
 
     A member that ends or raises makes the call under way raise TeamError within a tenth of a
     second, and closes the team. When this process ends, however it ends, so do the others. Threads
@@ -124,6 +126,7 @@ class Team:
                 "program": program,
                 "arguments": dict(arguments),
                 "spin_ns": spin_ns,
+                "kernels": kernel_set(),
             }
         ).encode()
         # Members take the same blocks in the same order: see `enlist`.

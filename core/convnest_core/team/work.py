@@ -15,6 +15,7 @@ from mmap import mmap
 from typing import Any, NoReturn
 
 from convnest_core.errors import CoreError
+from convnest_core.kernels import use_kernels
 from convnest_core.process import keep_freed_memory, single_blas_thread
 
 from .line import WORDS_BYTES, Line, PeerGoneError, line_to
@@ -66,6 +67,7 @@ def enlist(rank: int, end: socket.socket, *, tether: int, take: Take) -> NoRetur
     try:
         single_blas_thread()
         keep_freed_memory()
+        use_kernels(begin["kernels"])
         member = Member(rank, begin["processes"], lines=[line], take=take)
         program = imported(begin["program"])(member, **begin["arguments"])
         _serve(program, line, letter)

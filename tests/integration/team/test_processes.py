@@ -143,6 +143,12 @@ def test_more_members_than_cores_do_not_spin_for_each_other() -> None:
     assert found["seconds"] < 10
 
 
+@STARTS
+def test_members_compute_with_the_kernels_of_the_first(start: str) -> None:
+    for chosen, *members in told("kernels", start, 3):
+        assert members == [chosen] * 3
+
+
 @pytest.mark.parametrize("start", ["default", "spawn"])
 def test_threads_make_and_share_a_team(start: str) -> None:
     found = told("in_threads", start, 3)
