@@ -1,9 +1,10 @@
-"""A training's state as one safetensors file."""
+"""A training's state as one safetensors file, with what it was computed with."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from convnest_core import fingerprint
 from convnest_store.errors import BlobCorrupt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -21,7 +22,8 @@ def write_checkpoint(state: TrainingState, path: Path) -> None:
     }
     position = {name: value for name, value in vars(state).items() if name not in _PARTS}
     position["schema"] = SCHEMA_VERSION
-    save_file(tensors, path, metadata={"position": json.dumps(position)})
+    metadata = {"position": json.dumps(position), "fingerprint": json.dumps(fingerprint())}
+    save_file(tensors, path, metadata=metadata)
 
 
 def read_checkpoint(path: Path) -> TrainingState:
@@ -39,3 +41,18 @@ def read_checkpoint(path: Path) -> TrainingState:
         return TrainingState(**position, **arrays)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise BlobCorrupt(f"unreadable checkpoint: {error}") from error
+
+
+def differences(path: Path) -> dict[str, tuple[str, str]]:
+    """Where this process computes otherwise than the one that wrote a checkpoint: theirs, ours.
+
+    Empty: going on from it gives the bits of a training that was never interrupted.
+    """
+    with safe_open(path, framework="np") as file:
+        theirs: dict[str, str] = json.loads((file.metadata() or {}).get("fingerprint", "{}"))
+    ours = fingerprint()
+    return {
+        name: (theirs[name], ours.get(name, "unknown"))
+        for name in theirs
+        if theirs[name] != ours.get(name)
+    }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from convnest_core.kernels import kernel_set, use_kernels
+from convnest_core.kernels.simd.machine import machine
 from convnest_store.blobs import BlobStore, blob_store
 from convnest_store.errors import BlobCorrupt
 from convnest_worker.channel import Channel
-from convnest_worker.checkpoint import read_checkpoint, write_checkpoint
+from convnest_worker.checkpoint import differences, read_checkpoint, write_checkpoint
 from convnest_worker.slice import train as slice_train
 from convnest_worker.slice.context import Context
 from convnest_worker.training import TrainingState
@@ -75,10 +77,35 @@ def test_a_file_that_is_no_checkpoint_is_refused(
         read_checkpoint(path)
 
 
+@pytest.fixture
+def kernel_sets() -> Iterator[None]:
+    """A test that uses both; the set of before computes afterwards."""
+    if machine() is None:
+        pytest.skip("there is one set of kernels here")
+    before = kernel_set()
+    yield
+    use_kernels(before)
+
+
 def stored(blobs: BlobStore, folder: Path, epoch: int) -> dict[str, Any]:
     write_checkpoint(TrainingState(epoch=epoch), folder / "c")
     blob = blobs.put_file(f"checkpoints/job-1/{epoch}", folder / "c")
     return {"blob": vars(blob), "epoch": epoch, "batch": 0}
+
+
+def context_of(
+    folder: Path, channel: Channel, blobs: BlobStore, checkpoints: list[dict[str, Any]]
+) -> Context:
+    return Context(
+        channel=channel,
+        blobs=blobs,
+        scratch_root=folder,
+        state_url="",
+        job_id="job",
+        attempt=2,
+        spec={},
+        inputs={"checkpoints": checkpoints},
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,16 +124,35 @@ def test_a_spoilt_checkpoint_falls_back_to_the_one_before(
         else:
             path.unlink()
     told = Told()
-    context = Context(
-        channel=told,
-        blobs=blobs,
-        scratch_root=tmp_path,
-        state_url="",
-        job_id="job",
-        attempt=2,
-        spec={},
-        inputs={"checkpoints": checkpoints},
-    )
-    state = slice_train._latest_state(context)
+    state = slice_train._latest_state(context_of(tmp_path, told, blobs, checkpoints))
     assert (state.epoch if state else None) == epoch
     assert [message["event"] for message in told.messages] == ["log"] * warnings
+
+
+@pytest.mark.parametrize(("wrote", "reads"), [("numpy", "simd"), ("simd", "numpy")])
+def test_going_on_with_other_kernels_is_told(
+    tmp_path: Path, kernel_sets: None, wrote: str, reads: str
+) -> None:
+    blobs = blob_store(str(tmp_path / "blobs"), cache_dir=tmp_path)
+    use_kernels(wrote)
+    checkpoints = [stored(blobs, tmp_path, 5)]
+    same, told = Told(), Told()
+    slice_train._latest_state(context_of(tmp_path, same, blobs, checkpoints))
+    assert same.messages == []
+    use_kernels(reads)
+    state = slice_train._latest_state(context_of(tmp_path, told, blobs, checkpoints))
+    assert state is not None
+    assert state.epoch == 5
+    (message,) = told.messages
+    assert message["data"]["level"] == "warning"
+    text = message["data"]["text"]
+    assert "no longer bit-exact" in text
+    assert f"kernels: {wrote}" in text
+    assert f"→ {reads}" in text
+
+
+def test_a_checkpoint_of_before_fingerprints_differs_in_nothing(tmp_path: Path) -> None:
+    write_checkpoint(STATE, tmp_path / "c")
+    sound = (tmp_path / "c").read_bytes()
+    (tmp_path / "c").write_bytes(sound.replace(b'"fingerprint"', b'"fingerthing"'))
+    assert differences(tmp_path / "c") == {}

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from convnest_core import fingerprint
@@ -14,7 +15,7 @@ from convnest_store.registry import ModelVersion
 from safetensors.numpy import save_file
 
 from convnest_worker.channel import Message, Stopped
-from convnest_worker.checkpoint import read_checkpoint, write_checkpoint
+from convnest_worker.checkpoint import differences, read_checkpoint, write_checkpoint
 from convnest_worker.slice.context import Context
 from convnest_worker.training import Trained, TrainingState, train
 
@@ -42,11 +43,21 @@ def _latest_state(context: Context) -> TrainingState | None:
     for checkpoint in context.inputs["checkpoints"]:
         try:
             with context.blobs.open(Blob(**checkpoint["blob"])) as path:
-                return read_checkpoint(path)
+                state = read_checkpoint(path)
+                _tell_differences(context, path)
+                return state
         except (BlobCorrupt, BlobMissing) as error:
             text = f"checkpoint of epoch {checkpoint['epoch']} cannot be used: {error}"
             context.channel.event("log", {"level": "warning", "text": text})
     return None
+
+
+def _tell_differences(context: Context, path: Path) -> None:
+    """Who compares this training with another has to know that its bits are no longer equal."""
+    changed = [f"{name}: {was} → {now}" for name, (was, now) in differences(path).items()]
+    if changed:
+        text = f"goes on with other arithmetic, no longer bit-exact ({'; '.join(changed)})"
+        context.channel.event("log", {"level": "warning", "text": text})
 
 
 class _Saving:
