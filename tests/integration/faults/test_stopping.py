@@ -5,7 +5,8 @@ import time
 
 import convnest
 import pytest
-from convnest import JobState, ProgressMade
+from convnest import JobState, LogWritten, ProgressMade, StateChanged
+from convnest_core.kernels import kernel_set
 from support.process_tree import SLICE, descendants, running_module, still_there
 from support.shop import Shop, StartWorker
 from support.training_runs import (
@@ -90,6 +91,26 @@ def test_a_terminated_workers_job_goes_on_elsewhere_to_the_same_weights(
     assert weights_digest(ended) == shop.undisturbed_digest
     assert_resumed(events_of(job))
     assert ended.failed_attempts == 0
+
+
+@pytest.mark.skipif(kernel_set() == "numpy", reason="there is one set of kernels here")
+def test_a_job_that_goes_on_with_other_kernels_says_that_it_is_no_longer_bit_exact(
+    shop: Shop, start_worker: StartWorker
+) -> None:
+    first = start_worker("by-numpy", CONVNEST_KERNELS="numpy")
+    job = shop.client.train(**LENET, model="other-kernels")
+    wait_for_checkpoint(job)
+    first.terminate()
+    first.wait(timeout=10)
+    start_worker("by-simd")
+    ended = job.wait(timeout_s=90)
+    assert ended.state is JobState.SUCCEEDED
+    events = events_of(job)
+    assert_resumed(events)
+    reasons = [event.reason for event in events if isinstance(event, StateChanged)]
+    assert any("no longer bit-exact" in reason for reason in reasons)
+    (told,) = [event.text for event in events if isinstance(event, LogWritten)]
+    assert "kernels: numpy → simd" in told
 
 
 def test_a_worker_does_not_wait_for_redis_to_answer_before_it_ends(
