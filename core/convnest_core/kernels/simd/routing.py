@@ -67,9 +67,9 @@ def _dilated(given: Algorithm) -> Rule:
 #: y from x and w.
 FORWARD: tuple[Rule, ...] = (_GROUPS, _POINTWISE, _dilated("direct"), _WINOGRAD, _WINDOWS)
 #: dx from dy and w.
-INPUT_GRADIENT: tuple[Rule, ...] = (_GROUPS, _POINTWISE, _dilated("numpy"), _WINOGRAD, _WINDOWS)
+INPUT_GRADIENT: tuple[Rule, ...] = (_dilated("numpy"), _GROUPS, _POINTWISE, _WINOGRAD, _WINDOWS)
 #: dw from x and dy.
-WEIGHT_GRADIENT: tuple[Rule, ...] = (_GROUPS, _POINTWISE, _dilated("numpy"), _WINOGRAD, _WINDOWS)
+WEIGHT_GRADIENT: tuple[Rule, ...] = (_dilated("numpy"), _GROUPS, _POINTWISE, _WINOGRAD, _WINDOWS)
 
 
 def algorithm(rules: tuple[Rule, ...], convolution: Convolution) -> Algorithm:
