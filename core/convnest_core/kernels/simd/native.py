@@ -174,6 +174,9 @@ def _load(module: str, name: str) -> _Loaded:
         from .compiler import compiled
 
         kernel = Stored(*compiled(module, name, _found()))
+        if object_cache.key.__wrapped__(_found(), checked=CHECKED) != _key():
+            # What calls the kernel is older than what was compiled: they need not fit.
+            raise CoreError("ConvNest was changed while this process ran; start it anew")
         object_cache.keep(title, _key(), kernel)
     import llvmlite.binding as llvm
 

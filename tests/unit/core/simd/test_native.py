@@ -1,17 +1,20 @@
 """The one way into machine code refuses what the code could not bear."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from convnest_core import Array
+from convnest_core import Array, CoreError
 from convnest_core.kernels.simd.machine import machine
 
 if machine() is None:
     pytest.skip("no CPU or no Numba for generated kernels", allow_module_level=True)
 
+from convnest_core.kernels.simd import native
 from convnest_core.kernels.simd.native import Native
 from convnest_core.kernels.simd.packing import packed
+from support.tiny_kernels import tiny_kernels
 
 ADDRESS = np.zeros(64, np.uint8)
 
@@ -59,3 +62,16 @@ def test_numbers_of_another_kind_are_refused(rows: object) -> None:
 def test_as_many_arguments_as_the_kernel_has_are_asked_for() -> None:
     with pytest.raises(TypeError, match="arguments, got 1"):
         Native("product", "product")(1)
+
+
+def test_sources_that_changed_under_a_process_are_not_mixed_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CONVNEST_KERNEL_CACHE", str(tmp_path))
+    monkeypatch.setattr(native, "_key", lambda: "of older sources")
+    with (
+        tiny_kernels(),
+        pytest.raises(CoreError, match="changed while this process ran; start it anew"),
+    ):
+        Native("tiny", "multiply").load()
+    assert list(tmp_path.iterdir()) == []
