@@ -10,12 +10,16 @@ LOCK   := uv pip compile --universal --python-version 3.11 --generate-hashes --n
           --no-annotate --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit test-peers bench-core check format protos lock clean
+.PHONY: help setup kernels demo test unit test-kernels test-peers bench-core check format protos lock clean
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.installed ## make .venv from requirements.lock
+setup: $(VENV)/.installed kernels ## make .venv from requirements.lock, and compile the kernels
+
+# Nothing to do where the cache holds them; without them NumPy's kernels compute.
+kernels: $(VENV)/.installed
+	@$(BIN)/python -m convnest_core.kernels compile || true
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || \
@@ -29,11 +33,23 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 demo: setup ## train on handwriting and classify a picture, end to end
 	@$(BIN)/convnest demo
 
-test: setup ## run every test
+test: setup ## run every test, with every form of the kernels
 	@$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory test-kernels
 
 unit: setup ## run the tests that need no other process
 	@$(BIN)/python -m pytest tests/unit
+
+AVX2 = $(shell grep -v '^\#' tests/avx2.env)
+test-kernels: setup ## run core's tests with NumPy's kernels, with bounds checked, with AVX2 alone
+	@echo "NumPy's kernels:"
+	@CONVNEST_KERNELS=numpy $(BIN)/python -m pytest -q tests/unit/core tests/unit/core_team
+	@echo "Kernels that look at every access:"
+	@CONVNEST_KERNEL_CHECKS=1 $(BIN)/python -m pytest -q tests/unit/core
+ifeq ($(shell uname -m),x86_64)
+	@echo "Kernels for a CPU with AVX2 alone:"
+	@env $(AVX2) $(BIN)/python -m pytest -q tests/unit/core
+endif
 
 test-peers: ## compare the network library with PyTorch (installs it in bench/.venv)
 	@bench/setup

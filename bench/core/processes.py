@@ -106,8 +106,7 @@ def conditions(kernels: str, *, avx2: bool) -> Mapping[str, str]:
         if name not in {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OMP_NUM_THREADS"}
     }
     held = {
-        "NUMBA_CPU_NAME": "haswell",
-        "NUMBA_CPU_FEATURES": "+avx2,+fma,+avx,+f16c,+bmi,+bmi2,+lzcnt,+popcnt,+movbe,+sse4.2",
+        **_settings(Path(__file__).parents[2] / "tests" / "avx2.env"),
         "OPENBLAS_CORETYPE": "Haswell",
         "ATEN_CPU_CAPABILITY": "avx2",
         "ONEDNN_MAX_CPU_ISA": "AVX2",
@@ -120,3 +119,9 @@ def conditions(kernels: str, *, avx2: bool) -> Mapping[str, str]:
         "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
         **(held if avx2 else {}),
     }
+
+
+def _settings(path: Path) -> Mapping[str, str]:
+    """NAME=value, one a line."""
+    lines = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)

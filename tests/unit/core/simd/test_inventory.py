@@ -94,7 +94,10 @@ def kernels_command(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_tells_what_is_not_compiled(cache: Path) -> None:
+def test_the_command_tells_what_is_not_compiled(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVNEST_KERNELS", "simd")
     listed = kernels_command("list", "--json")
     lines = [json.loads(line) for line in listed.stdout.splitlines()]
     assert lines == [{"kernel": kernel.title, "cached": False} for kernel in all_kernels()]
