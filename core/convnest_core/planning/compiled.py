@@ -25,20 +25,16 @@ class Plan:
         """Use `plan(module, shape, max_batch=…)`."""
         self._program = program
         self._arrays = program.layout.arrays(program.dtype)
+        self._measured: tuple[int, list[float]] | None = None  # images, seconds of each layer
 
     def __call__(self, x: Array) -> Array:
         """Map x [N, *input_shape] to y [N, *output_shape], which is the caller's; x is only read.
 
         Raises DTypeError or ShapeError where x is not such a batch of 1 … max_batch.
         """
-        program = self._program
-        self._expect(x)
-        arrays: Mapping[Value, Array] = {
-            **self._arrays,
-            program.input: np.ascontiguousarray(x),
-        }
-        program.run(arrays, len(x))
-        return arrays[program.output][: len(x)].copy()
+        arrays = self._values(x)
+        self._program.run(arrays, len(x))
+        return arrays[self._program.output][: len(x)].copy()
 
     @property
     def input_shape(self) -> Shape:
@@ -66,17 +62,37 @@ class Plan:
         """A plan with buffers of its own and the same weights."""
         return Plan(self._program)
 
+    def measure(self, x: Array, *, repeats: int = 10) -> list[float]:
+        """The seconds that each of `layers` takes for a batch: the least of `repeats` times.
+
+        `describe` shows them from now on.
+        """
+        arrays = self._values(x)
+        self._program.run(arrays, len(x))
+        times = [self._program.measure(arrays, len(x)) for _ in range(repeats)]
+        least = [min(of_layer) for of_layer in zip(*times, strict=True)]
+        self._measured = len(x), least
+        return least
+
     def describe(self) -> str:
-        """The layers as an aligned table, the buffers' size below."""
-        rows = [
-            (layer.path, layer.algorithm, shown(layer.input_shape), shown(layer.output_shape))
-            for layer in self.layers
-        ]
-        head = ("layers", "algorithm", "input", "output")
-        return (
-            f"{table([head, *rows], align='<<>>')}\n"
-            f"batches of 1 to {self.max_batch}, {self.buffer_bytes / 1e6:,.1f} MB of buffers"
-        )
+        """The layers as an aligned table, the buffers' size below; with what `measure` found."""
+        rows = [["layers", "algorithm", "input", "output"]]
+        for layer in self.layers:
+            shapes = shown(layer.input_shape), shown(layer.output_shape)
+            rows.append([layer.path, layer.algorithm, *shapes])
+        below = [f"batches of 1 to {self.max_batch}, {self.buffer_bytes / 1e6:,.1f} MB of buffers"]
+        if self._measured is not None:
+            images, seconds = self._measured
+            rows[0] += ["ms", "share"]
+            for row, taken in zip(rows[1:], seconds, strict=True):
+                row += [f"{1e3 * taken:.3f}", f"{taken / sum(seconds):.1%}"]
+            below.append(f"a batch of {images} takes {1e3 * sum(seconds):.3f} ms")
+        lines = table(rows, align="<<>>>>"[: len(rows[0])])
+        return "\n".join([lines, *below])
+
+    def _values(self, x: Array) -> Mapping[Value, Array]:
+        self._expect(x)
+        return {**self._arrays, self._program.input: np.ascontiguousarray(x)}
 
     def _expect(self, x: Array) -> None:
         program = self._program

@@ -246,6 +246,21 @@ def test_a_description_names_layers_algorithms_and_shapes() -> None:
     assert "batches of 1 to 2" in text
 
 
+def test_a_description_tells_what_was_measured_layer_by_layer() -> None:
+    module = trained(MODULES["winograd"][0](), (17, 14, 32))
+    planned = plan(module, (17, 14, 32), max_batch=3)
+    before = planned.describe()
+    seconds = planned.measure(images(3, (17, 14, 32)), repeats=2)
+    assert len(seconds) == len(planned.layers)
+    assert min(seconds) > 0
+    head, *lines = planned.describe().splitlines()
+    assert head.split()[-2:] == ["ms", "share"]
+    assert lines[-1] == f"a batch of 3 takes {1e3 * sum(seconds):.3f} ms"
+    shares = [float(line.split()[-1].rstrip("%")) for line in lines[: len(seconds)]]
+    assert sum(shares) == pytest.approx(100, abs=0.1 * len(shares))
+    assert planned.another().describe() == before, "it was not measured"
+
+
 def test_the_answer_is_the_callers() -> None:
     module = trained(Sequential([Linear(3)]), (4,))
     planned = plan(module, (4,), max_batch=2)
