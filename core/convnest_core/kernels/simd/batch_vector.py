@@ -21,7 +21,7 @@ from .native import Native
 _enter = Native("batch_vector", "batch_enter")
 _leave = Native("batch_vector", "batch_leave")
 _forward = Native("batch_vector", "batch_forward")
-_backward = Native("batch_vector", "batch_backward")
+_backward = Native("batch_vector_gradient", "batch_backward")
 
 _FLOAT32 = np.dtype(np.float32)
 

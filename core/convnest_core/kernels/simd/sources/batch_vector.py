@@ -23,23 +23,17 @@ from convnest_core.kernels.simd.language import (
     Floats,
     FloatsOut,
     get,
-    greater,
     inlined,
     is_given,
-    load,
     part,
     put,
-    splat,
     store,
-    total,
-    where_positive,
     zero,
 )
-from convnest_core.kernels.simd.language.windows import FILTERS, taps, window
+from convnest_core.kernels.simd.language.windows import FILTERS, window
 
-_FEW = 2  # filters; how many there are is even
-_MANY = FILTERS
-_SHORT, _LONG = 3, 5  # taps of a row whose gradients grow together
+FEW = 2  # filters; how many there are is even
+MANY = FILTERS
 
 
 class Planes(NamedTuple):
@@ -73,7 +67,7 @@ class Finish(NamedTuple):
 
 
 @inlined
-def _block(data, number, channels, plane, height, width, border):
+def block_of(data, number, channels, plane, height, width, border):
     """Block `number` of images that lie one behind the other, an even number of planes each."""
     row = (width + 2 * border) * WIDTH
     first = number * (channels + channels % 2) * plane + border * row + border * WIDTH
@@ -81,7 +75,7 @@ def _block(data, number, channels, plane, height, width, border):
 
 
 @part
-def _clear_border(y, channels, border):
+def clear_border(y, channels, border):
     for c in range(channels):
         corner = y.first + c * y.plane - border * (y.row + WIDTH)
         for i in range(-border, y.height + border):
@@ -134,18 +128,18 @@ def _rows_of(filters: int) -> Any:
     return rows
 
 
-_few_rows = _rows_of(_FEW)
-_many_rows = _few_rows if _MANY == _FEW else _rows_of(_MANY)
+_few_rows = _rows_of(FEW)
+_many_rows = _few_rows if MANY == FEW else _rows_of(MANY)
 
 
 @inlined
-def _convolve(x, kernel, w, b, finish, y, places):
+def convolve(x, kernel, w, b, finish, y, places):
     """One block; w is [kernel.height, kernel.width, channels, filters]."""
-    many = kernel.filters // _MANY * _MANY
+    many = kernel.filters // MANY * MANY
     for i in range(0, 2 * y.height if finish.pooled else y.height, 2):
-        for o in range(0, many, _MANY):
+        for o in range(0, many, MANY):
             _many_rows(x, i, kernel, w, o, b, finish, y, places)
-        for o in range(many, kernel.filters, _FEW):
+        for o in range(many, kernel.filters, FEW):
             _few_rows(x, i, kernel, w, o, b, finish, y, places)
 
 
@@ -165,8 +159,8 @@ def batch_enter(
 ) -> None:
     """Images by their strides to blocks with a border; where images are missing, zeros."""
     for number in range((images + WIDTH - 1) // WIDTH):
-        block = _block(y, number, channels, plane, height, width, border)
-        _clear_border(block, channels, border)
+        block = block_of(y, number, channels, plane, height, width, border)
+        clear_border(block, channels, border)
         first = number * WIDTH
         there = min(WIDTH, images - first)
         for i in range(height):
@@ -196,7 +190,7 @@ def batch_leave(
 ) -> None:
     """Blocks back to images by their strides."""
     for number in range((images + WIDTH - 1) // WIDTH):
-        block = _block(x, number, channels, plane, height, width, border)
+        block = block_of(x, number, channels, plane, height, width, border)
         first = number * WIDTH
         for i in range(height):
             for j in range(width):
@@ -237,170 +231,8 @@ def batch_forward(
     kernel = Kernel(kernel_height, kernel_width, down, right, channels, filters)
     finish = Finish(is_given(b), rectified, is_given(places))
     for number in range(blocks):
-        source = _block(x, number, channels, x_plane, height, width, border)
-        target = _block(y, number, filters, y_plane, y_height, y_width, border)
-        found = _block(places, number, filters, y_height * y_width * WIDTH, y_height, y_width, 0)
-        _clear_border(target, filters, border)
-        _convolve(source, kernel, w, b, finish, target, found)
-
-
-@part
-def _unpool(dy, y, places, finish, g, o):
-    """The gradient of channel o before ReLU and pooling; returns its sum, which is the bias'."""
-    summed = zero()
-    if finish.pooled and (g.height > 2 * y.height or g.width > 2 * y.width):
-        for i in range(g.height):
-            for j in range(g.width):
-                store(g.data, g.first + o * g.plane + i * g.row + j * WIDTH, zero())
-    for i in range(y.height):
-        for j in range(y.width):
-            value = load(dy.data, dy.first + o * dy.plane + i * dy.row + j * WIDTH)
-            if finish.rectified:
-                reached = load(y.data, y.first + o * y.plane + i * y.row + j * WIDTH)
-                value = where_positive(reached, value, zero())
-            summed = summed + value
-            if finish.pooled:
-                place = load(
-                    places.data, places.first + o * places.plane + i * places.row + j * WIDTH
-                )
-                at = g.first + o * g.plane + 2 * i * g.row + 2 * j * WIDTH
-                upper = greater(splat(1.5), place, value, zero())
-                lower = greater(place, splat(1.5), value, zero())
-                store(g.data, at, greater(splat(0.5), place, value, zero()))
-                store(g.data, at + WIDTH, greater(place, splat(0.5), upper, zero()))
-                store(g.data, at + g.row, greater(splat(2.5), place, lower, zero()))
-                store(g.data, at + g.row + WIDTH, greater(place, splat(2.5), value, zero()))
-            else:
-                store(g.data, g.first + o * g.plane + i * g.row + j * WIDTH, value)
-    return summed
-
-
-def _taps_of(count: int, filters: int) -> Any:
-    """The gradients of `count` taps of one row, for one channel and so many filters."""
-    acc = taps(count, filters)
-
-    @part
-    def grown(x, x_index, g, g_index, rows, sums, index, apart, wanted):
-        products = acc.zero()
-        for i in range(rows):
-            for j in range(g.width):
-                products = acc.grow(
-                    products,
-                    x.data,
-                    x_index + i * x.row + j * WIDTH,
-                    g.data,
-                    g_index + i * g.row + j * WIDTH,
-                    g.plane,
-                )
-        acc.add_to(products, sums, index, apart, wanted)
-
-    return grown
-
-
-_few_short, _few_long = _taps_of(_SHORT, _FEW), _taps_of(_LONG, _FEW)
-_many_short = _few_short if _MANY == _FEW else _taps_of(_SHORT, _MANY)
-_many_long = _few_long if _MANY == _FEW else _taps_of(_LONG, _MANY)
-
-
-@inlined
-def _weights(x, g, kernel, sums):
-    """Add Σ x[c, i + u - p, j + v - p] · g[o, i, j] to sums [u, v, c, o], by lanes."""
-    apart = kernel.channels * kernel.filters * WIDTH
-    o = 0
-    while o < kernel.filters:
-        for c in range(kernel.channels):
-            for u in range(kernel.height):
-                top = max(0, kernel.down - u)
-                rows = min(g.height, x.height + kernel.down - u) - top
-                v = 0
-                while v < kernel.width:
-                    pixel = (top + u - kernel.down) * x.row + (v - kernel.right) * WIDTH
-                    x_index = x.first + c * x.plane + pixel
-                    g_index = g.first + o * g.plane + top * g.row
-                    index = (u * kernel.width + v) * apart + (c * kernel.filters + o) * WIDTH
-                    left = kernel.width - v
-                    if o + _MANY <= kernel.filters:
-                        if left > _SHORT:
-                            _many_long(x, x_index, g, g_index, rows, sums, index, apart, left)
-                        else:
-                            _many_short(x, x_index, g, g_index, rows, sums, index, apart, left)
-                    elif left > _SHORT:
-                        _few_long(x, x_index, g, g_index, rows, sums, index, apart, left)
-                    else:
-                        _few_short(x, x_index, g, g_index, rows, sums, index, apart, left)
-                    v += _LONG if left > _SHORT else _SHORT
-        o += _MANY if o + _MANY <= kernel.filters else _FEW
-
-
-def batch_backward(
-    x: Floats,
-    w: Floats,
-    y: Floats,
-    places: Floats,
-    dy: Floats,
-    dx: FloatsOut,
-    dw: FloatsOut,
-    db: FloatsOut,
-    g: FloatsOut,
-    sums: FloatsOut,
-    blocks: int,
-    channels: int,
-    filters: int,
-    kernel_height: int,
-    kernel_width: int,
-    down: int,
-    right: int,
-    height: int,
-    width: int,
-    y_height: int,
-    y_width: int,
-    border: int,
-    x_plane: int,
-    y_plane: int,
-    g_plane: int,
-    rectified: int,
-) -> None:
-    """The gradients of `batch_forward` for dy; dx, and dw with db, where they are given.
-
-    dy and dx are blocks without a border; w is turned: [kernel_height, kernel_width, filters,
-    channels], rows and columns from last to first. `g` is room for one block of the convolution's
-    own gradient, `sums` [(kernel_height · kernel_width · channels + 1) · filters, WIDTH]. filters,
-    and the channels of w, are even numbers.
-    """
-    kernel = Kernel(kernel_height, kernel_width, down, right, channels, filters)
-    turned = Kernel(
-        kernel_height,
-        kernel_width,
-        kernel_height - 1 - down,
-        kernel_width - 1 - right,
-        filters,
-        channels + channels % 2,
-    )
-    finish, plain = Finish(0, rectified, is_given(places)), Finish(0, 0, 0)
-    weights = kernel_height * kernel_width * channels * filters
-    for index in range(weights + filters):
-        store(sums, index * WIDTH, zero())
-    y_size = y_height * y_width * WIDTH
-    g_height, g_width = height + 2 * down - kernel_height + 1, width + 2 * right - kernel_width + 1
-    spread = _block(g, 0, filters, g_plane, g_height, g_width, 1)
-    _clear_border(spread, filters, 1)
-    for number in range(blocks):
-        source = _block(x, number, channels, x_plane, height, width, border)
-        result = _block(y, number, filters, y_plane, y_height, y_width, border)
-        found = _block(places, number, filters, y_size, y_height, y_width, 0)
-        given = _block(dy, number, filters, y_size, y_height, y_width, 0)
-        for o in range(filters):
-            summed = _unpool(given, result, found, finish, spread, o)
-            place = (weights + o) * WIDTH
-            store(sums, place, load(sums, place) + summed)
-        if is_given(dw):
-            _weights(source, spread, kernel, sums)
-        if is_given(dx):
-            target = _block(dx, number, channels, height * width * WIDTH, height, width, 0)
-            _convolve(spread, turned, w, w, plain, target, target)
-    if is_given(dw):
-        for index in range(weights):
-            put(dw, index, total(load(sums, index * WIDTH)))
-    if is_given(db):
-        for o in range(filters):
-            put(db, o, total(load(sums, (weights + o) * WIDTH)))
+        source = block_of(x, number, channels, x_plane, height, width, border)
+        target = block_of(y, number, filters, y_plane, y_height, y_width, border)
+        found = block_of(places, number, filters, y_height * y_width * WIDTH, y_height, y_width, 0)
+        clear_border(target, filters, border)
+        convolve(source, kernel, w, b, finish, target, found)
