@@ -14,6 +14,7 @@ from convnest_core.errors import CoreError
 from . import __path__ as _here
 from . import native, object_cache
 
+_REASON = 300  # of a compiler's many words
 _NEEDS_NUMBA = {"compiler", "language", "sources"}
 
 
@@ -56,7 +57,8 @@ def compile_missing(told: Callable[[Progress], None] = lambda _progress: None) -
             if not kernel.is_cached:
                 kernel.load()
         except Exception as error:  # of Numba or LLVM, which raise all kinds
-            raise CoreError(f"{kernel.title} cannot be compiled: {error}") from error
+            why = " ".join(str(error).split())[:_REASON]
+            raise CoreError(f"{kernel.title} cannot be compiled: {why}") from error
         if not kernel.is_cached:
             raise CoreError(f"{kernel.title} cannot be kept in {object_cache.folder()}")
         told(Progress(kernel.title, done, len(missing), time.perf_counter() - begun))
