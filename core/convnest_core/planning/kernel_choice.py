@@ -76,7 +76,8 @@ def kernel_for(node: Node, dtype: DType, *, images: int, pack: Packing) -> Kerne
         case Adjust() as adjust:
             return pixels(adjust.scale, adjust.shift, adjust.activation, dtype=dtype)
         case Pool() as pool:
-            return pooling(pool.geometry, pool.of, dtype=dtype)
+            kernel = pooling(pool.geometry, pool.of, dtype=dtype)
+            return kernel if len(node.output.shape) == 3 else _AsVector(kernel)
         case Normalise(size, alpha, beta, k):
             return response_norm(size, alpha, beta, k, dtype=dtype)
         case Flat():
@@ -104,6 +105,24 @@ class _Flatten:
         channels_first = np.moveaxis(x, -1, 1)
         own = share.of(channels_first.shape[1])
         np.copyto(out.reshape(channels_first.shape)[:, own], channels_first[:, own])
+
+
+@dataclass(frozen=True, eq=False)
+class _AsVector:
+    """A kernel that leaves one pixel of each image, which counts as a vector."""
+
+    kernel: Kernel
+
+    @property
+    def algorithm(self) -> str:
+        return self.kernel.algorithm
+
+    def __call__(
+        self, x: Array, out: Array, residual: Array | None = None, share: Share = WHOLE
+    ) -> None:
+        """x [N, H, W, C] to out [N, C]."""
+        added = None if residual is None else residual[:, None, None]
+        self.kernel(x, out[:, None, None], added, share)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from convnest_core.layers import (
     Conv2d,
     Dropout,
     Flatten,
+    GlobalAvgPool,
     Linear,
     LocalResponseNorm,
     Logits,
@@ -157,6 +158,12 @@ def _average_pool(graph: Graph, module: AvgPool, x: Value) -> Value:
             graph, module, x
         )  # what its windows count outside the image is its own affair
     return graph.add(Pool(geometry, "mean"), x, shape=_shape(module), path=_path(module))
+
+
+@_lowers(GlobalAvgPool)
+def _global_pool(graph: Graph, module: GlobalAvgPool, x: Value) -> Value:
+    operation = Pool(Geometry((x.shape[0], x.shape[1])), "mean")
+    return graph.add(operation, x, shape=_shape(module), path=_path(module))
 
 
 @_lowers(LocalResponseNorm)
