@@ -21,9 +21,9 @@ class Plan:
     One thread at a time may use it; `another()` gives further threads plans of their own.
     """
 
-    def __init__(self, program: Program) -> None:
-        """Use `plan(module, shape, max_batch=…)`."""
-        self._program = program
+    def __init__(self, program: Program, small: Program | None = None) -> None:
+        """Use `plan(module, shape, max_batch=…)`; `small` is quicker for batches up to its own."""
+        self._program, self._small = program, Plan(small) if small else None
         self._arrays = program.layout.arrays(program.dtype)
         self._measured: tuple[int, list[float]] | None = None  # images, seconds of each layer
 
@@ -33,6 +33,8 @@ class Plan:
         Raises DTypeError or ShapeError where x is not such a batch of 1 … max_batch.
         """
         arrays = self._values(x)
+        if self._small and len(x) <= self._small.max_batch:
+            return self._small(x)
         self._program.run(arrays, len(x))
         return arrays[self._program.output][: len(x)].copy()
 
@@ -60,7 +62,7 @@ class Plan:
 
     def another(self) -> Plan:
         """A plan with buffers of its own and the same weights."""
-        return Plan(self._program)
+        return Plan(self._program, self._small._program if self._small else None)
 
     def measure(self, x: Array, *, repeats: int = 10) -> list[float]:
         """The seconds that each of `layers` takes for a batch: the least of `repeats` times.
@@ -119,4 +121,5 @@ def plan(module: Module, shape: Shape, *, max_batch: int) -> Plan:
         )
     if max_batch < 1:
         raise ShapeError(f"max_batch must be ≥ 1, got {max_batch}")
-    return Plan(Compiler(module).program(max_batch))
+    compiler = Compiler(module)
+    return Plan(compiler.program(max_batch), compiler.small_program(max_batch))

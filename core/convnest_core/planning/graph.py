@@ -105,17 +105,21 @@ class Node:
 
 @dataclass(eq=False)
 class Graph:
-    """Nodes in an order in which they can run, from `input` to `output`."""
+    """Nodes in an order in which they can run, from `input` to `output`.
+
+    `chains` says whether it may have any `Chain`.
+    """
 
     input: Value
     output: Value
+    chains: bool = False
     nodes: list[Node] = field(default_factory=list)
 
     @staticmethod
-    def of(shape: Shape) -> Graph:
+    def of(shape: Shape, *, chains: bool = False) -> Graph:
         """An empty graph."""
         start = Value(shape)
-        return Graph(start, start)
+        return Graph(start, start, chains)
 
     def add(self, operation: Operation, *inputs: Value, shape: Shape, path: str) -> Value:
         """Append a node and return its output."""

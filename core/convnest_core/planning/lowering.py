@@ -12,6 +12,7 @@ from convnest_core.auxiliary import Auxiliary
 from convnest_core.combinators import Concat, Sequential, Sum
 from convnest_core.kernels import kernel_set
 from convnest_core.kernels.planned import Geometry
+from convnest_core.kernels.simd.batch_vector import fewest_images
 from convnest_core.kernels.windows import slid
 from convnest_core.layers import (
     AdaptiveAvgPool,
@@ -51,11 +52,16 @@ _M = TypeVar("_M", bound=Module)
 _LOWERINGS: dict[type[Module], Callable[[Graph, Any, Value], Value]] = {}
 
 
-def lowered(module: Module, shape: Shape) -> Graph:
-    """The graph of a built module for inputs of `shape`."""
-    graph = Graph.of(shape)
+def lowered(module: Module, shape: Shape, *, images: int) -> Graph:
+    """The graph of a built module for batches of up to `images` inputs of `shape`."""
+    graph = Graph.of(shape, chains=chains_pay(images))
     graph.output = _lower(graph, module, graph.input)
     return graph
+
+
+def chains_pay(images: int) -> bool:
+    """Whether up to so many images may be worth a `Chain`, which fills its vectors with them."""
+    return kernel_set() == "simd" and images >= fewest_images()
 
 
 def _lower(graph: Graph, module: Module, x: Value) -> Value:
@@ -83,7 +89,7 @@ def _apply(graph: Graph, module: Module, x: Value) -> Value:
 def _sequential(graph: Graph, module: Sequential, x: Value) -> Value:
     waiting = list(module.children().values())
     while waiting:
-        together = chain(waiting) if kernel_set() == "simd" else None
+        together = chain(waiting) if graph.chains else None
         if together is None:
             x = _lower(graph, waiting.pop(0), x)
             continue

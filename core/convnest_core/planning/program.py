@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from convnest_core.arrays import Array, DType, Shape
 from convnest_core.kernels.planned import WHOLE, Kernel, Packing, Share, alone
+from convnest_core.kernels.simd.batch_vector import fewest_images
 from convnest_core.module import Module
 
 from .fusing import fuse
-from .graph import Adjust, Value
-from .joining import join_in_place
+from .graph import Adjust, Chain, Graph, Value
+from .joining import Slice, join_in_place
 from .kernel_choice import Kernels
-from .lowering import lowered
+from .lowering import chains_pay, lowered
 from .memory import Layout, laid_out
 from .merging import merge_siblings
 from .segments import Segment, segmented
@@ -119,19 +120,17 @@ class Compiler:
 
     def __init__(self, module: Module, pack: Packing = alone) -> None:
         assert module.built is not None
+        self._module, self._shape = module, module.built.input_shape
         self._dtype = module.built.dtype
-        self._graph = graph = lowered(module, module.built.input_shape)
-        fuse(graph)
-        self._slices = join_in_place(graph, merge_siblings(graph))
-        if not graph.nodes:  # nothing but dropout and its like
-            graph.output = graph.add(Adjust(), graph.input, shape=graph.input.shape, path="")
         self._kernels = Kernels(self._dtype, pack)
+        self._graphs: dict[bool, tuple[Graph, Mapping[Value, Slice]]] = {}
 
     def program(self, max_batch: int) -> Program:
         """For batches of 1 … max_batch."""
-        graph, sizes = self._graph, {"max_batch": max_batch, "itemsize": self._dtype.itemsize}
-        segments = segmented(graph, self._slices, **sizes)
-        layout = laid_out(graph, self._slices, segments, **sizes)
+        graph, slices = self._graph(max_batch)
+        sizes = {"max_batch": max_batch, "itemsize": self._dtype.itemsize}
+        segments = segmented(graph, slices, **sizes)
+        layout = laid_out(graph, slices, segments, **sizes)
         waiting = waits(graph, layout, segments)
         steps, layers = [], []
         for segment in segments:
@@ -153,3 +152,20 @@ class Compiler:
             max_batch=max_batch,
             dtype=self._dtype,
         )
+
+    def small_program(self, max_batch: int) -> Program | None:
+        """For the small ones of batches of 1 … max_batch, if these have a quicker one."""
+        chained = any(isinstance(node.operation, Chain) for node in self._graph(max_batch)[0].nodes)
+        return self.program(fewest_images() - 1) if chained else None
+
+    def _graph(self, images: int) -> tuple[Graph, Mapping[Value, Slice]]:
+        """The operations for batches of up to so many images, and which values are slices."""
+        key = chains_pay(images)
+        if key not in self._graphs:
+            graph = lowered(self._module, self._shape, images=images)
+            fuse(graph)
+            slices = join_in_place(graph, merge_siblings(graph))
+            if not graph.nodes:  # nothing but dropout and its like
+                graph.output = graph.add(Adjust(), graph.input, shape=graph.input.shape, path="")
+            self._graphs[key] = graph, slices
+        return self._graphs[key]

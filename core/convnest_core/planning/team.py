@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,10 @@ from .program import Compiler, Program
 _PROGRAM = "convnest_core.planning.team:PlannedReplica"
 
 
+# For fewer images than members; for a member's images of a larger batch; for few of these.
+_Programs: TypeAlias = tuple[Program | None, Program | None, Program | None]
+
+
 class PlannedReplica(Replica):
     """One member's plans: of its images of a batch, and of its share of each of fewer images.
 
@@ -39,7 +43,7 @@ class PlannedReplica(Replica):
         if member.rank == 0 and member.size > 1:  # constructed before all others
             # Other weights are packed later, but to the same sizes.
             measuring = Measuring()
-            few, _ = self._programs(measuring)
+            few, *_ = self._programs(measuring)
             sizes[:] = measuring.size_bytes, few.layout.arena_bytes if few else 0
         room, arena = sizes.tolist()
         self._room = member.array((room,), np.uint8)
@@ -50,14 +54,15 @@ class PlannedReplica(Replica):
         self.take_buffers()
         self._few = self._many = None  # their weights are overwritten
         if self._member.rank == 0:
-            few, many = self._compiled(Filling(self._room) if self._member.size > 1 else alone)
+            programs = self._compiled(Filling(self._room) if self._member.size > 1 else alone)
             self._member.barrier()
         else:
             self._member.barrier()
-            few, many = self._compiled(Finding(self._room))
-        self._few = few
+            programs = self._compiled(Finding(self._room))
+        self._few, many, small = programs
+        few = self._few
         self._arrays = few.layout.arrays(few.dtype, self._arena) if few else {}
-        self._many = Plan(many) if many else None
+        self._many = Plan(many, small) if many else None
 
     def evaluate(self, images: int) -> None:
         """The outputs of the first `images` images."""
@@ -77,17 +82,19 @@ class PlannedReplica(Replica):
         if member.rank == 0:
             self.outputs[:images] = arrays[program.output][:images]
 
-    def _compiled(self, pack: Packing) -> tuple[Program | None, Program | None]:
-        few, many = self._programs(pack)
-        expect_alike(repr([program and program.layers for program in (few, many)]), pack)
-        return few, many
+    def _compiled(self, pack: Packing) -> _Programs:
+        programs = self._programs(pack)
+        expect_alike(repr([program and program.layers for program in programs]), pack)
+        return programs
 
-    def _programs(self, pack: Packing) -> tuple[Program | None, Program | None]:
+    def _programs(self, pack: Packing) -> _Programs:
         compiler = Compiler(self.module, pack)
         size, most = self._member.size, len(self.images)
         few = compiler.program(min(size - 1, most)) if size > 1 else None
-        many = compiler.program(-(-most // size)) if most >= size else None
-        return few, many
+        if most < size:
+            return few, None, None
+        own = -(-most // size)
+        return few, compiler.program(own), compiler.small_program(own)
 
 
 class TeamPlan:

@@ -248,3 +248,16 @@ def test_a_plan_takes_a_chain_as_one_step(images: int) -> None:
     kernels.use_kernels("numpy")
     wanted = lenet(x)
     assert np.abs(got - wanted).max() <= 4 * BOUND * np.abs(wanted).max()
+
+
+def test_a_plan_computes_few_images_layer_by_layer() -> None:
+    lenet = network({"name": "lenet"}, classes=3)
+    build(lenet, (12, 12, 1), seed=1)
+    kernels.use_kernels("simd")
+    most = batch_vector.fewest_images() - 1
+    few, many = (plan(lenet, (12, 12, 1), max_batch=images) for images in (most, 30))
+    assert "batch as vectors" not in few.describe()
+    for each in (many, many.another()):
+        for images in (1, most):
+            x = values((images, 12, 12, 1), 0)
+            assert np.array_equal(each(x), few(x))
