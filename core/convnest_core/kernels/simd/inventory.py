@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pkgutil
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def compile_missing(told: Callable[[Progress], None] = lambda _progress: None) -
     missing = missing_kernels()
     if missing and (problem := object_cache.problem()):
         raise CoreError(f"no kernels can be kept: {problem}")
-    first = os.getpid() % max(len(missing), 1)
+    first = secrets.randbelow(len(missing)) if missing else 0
     for done, kernel in enumerate([*missing[first:], *missing[:first]], 1):
         begun = time.perf_counter()
         try:
