@@ -62,8 +62,8 @@ class Module(ABC):
     def forward_with(self, following: Module) -> Forward | None:  # noqa: ARG002
         """`forward` of this module and `following` as one function, where that is quicker.
 
-        Combinators use it in training: BatchNorm and the ReLU behind it, or a sum and its ReLU,
-        take one pass over memory together instead of one each.
+        Combinators use it in training: a convolution, a linear layer, BatchNorm or a sum, and the
+        ReLU behind it, take one pass over memory together instead of one each.
         """
         return None
 

@@ -38,13 +38,21 @@ def convolve(
     padding: Pair,
     dilation: Pair = (1, 1),
     groups: int = 1,
+    rectify: bool = False,
 ) -> Array:
     """Cross-correlate x [N, H, W, C] with w [kh, kw, C/groups, O] and add b [O]: y [N, H', W', O].
 
-    A window's taps lie `dilation` places apart.
+    A window's taps lie `dilation` places apart. With `rectify` it is max(y, 0).
     """
     y: Array = _set(x).convolve(
-        x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
+        x,
+        w,
+        b,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        rectify=rectify,
     )
     return y
 
@@ -211,13 +219,21 @@ def response_norm_backward(
     return dx
 
 
-def multiply(x: Array, w: Array, b: Array | None = None, *, out: Array | None = None) -> Array:
+def multiply(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    out: Array | None = None,
+    rectify: bool = False,
+) -> Array:
     """x [rows, depth] · w [depth, columns] + b [columns], fresh or written to `out`.
 
+    With `rectify` it is max(y, 0).
     Both may lie transposed in memory: the gradients of Y = X · W are multiply(dY, W.T) and
     multiply(X.T, dY).
     """
-    y: Array = _set(x).multiply(x, w, b, out=out)
+    y: Array = _set(x).multiply(x, w, b, out=out, rectify=rectify)
     return y
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from convnest_core import kernels
 from convnest_core.arrays import Array, Backward, DType, Pair, Shape, unread
 from convnest_core.building import Initialiser
@@ -9,9 +11,11 @@ from convnest_core.checks import MAX_FILTERS, boolean, integer, number, pair
 from convnest_core.errors import ShapeError, SpecError
 from convnest_core.initialisers import Start, drawn_as, start_of
 from convnest_core.kernels.windows import slid
-from convnest_core.module import Module
+from convnest_core.module import Forward, Module
 from convnest_core.parameters import Parameter
 from convnest_core.run import Run
+
+from .activation import ReLU
 
 
 def window_output(
@@ -108,6 +112,12 @@ class Conv2d(Module):
         return self._parameters
 
     def forward(self, x: Array, run: Run) -> tuple[Array, Backward]:
+        return self._forward(x, run, rectify=False)
+
+    def forward_with(self, following: Module) -> Forward | None:
+        return partial(self._forward, rectify=True) if type(following) is ReLU else None
+
+    def _forward(self, x: Array, run: Run, *, rectify: bool) -> tuple[Array, Backward]:
         self.expect(x)
         weight, bias = self._parameters["weight"], self._parameters.get("bias")
         y = kernels.convolve(
@@ -118,9 +128,12 @@ class Conv2d(Module):
             padding=self.padding,
             dilation=self.dilation,
             groups=self.groups,
+            rectify=rectify,
         )
 
         def backward(dy: Array) -> Array:
+            if rectify:
+                dy = kernels.relu_backward(y, dy)
             gradients = kernels.convolve_backward(
                 x,
                 weight.value,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from convnest_core.arrays import Array, Backward, DType, Shape, shown, unread
 from convnest_core.building import Initialiser
 from convnest_core.checks import MAX_FEATURES, boolean, integer, number
 from convnest_core.errors import ShapeError
 from convnest_core.initialisers import Start, drawn_as, start_of
-from convnest_core.kernels import column_sums, multiply
-from convnest_core.module import Module
+from convnest_core.kernels import column_sums, multiply, relu_backward
+from convnest_core.module import Forward, Module
 from convnest_core.parameters import Parameter
 from convnest_core.run import Run
+
+from .activation import ReLU
 
 
 class Linear(Module):
@@ -48,11 +52,19 @@ class Linear(Module):
         return self._parameters
 
     def forward(self, x: Array, run: Run) -> tuple[Array, Backward]:
+        return self._forward(x, run, rectify=False)
+
+    def forward_with(self, following: Module) -> Forward | None:
+        return partial(self._forward, rectify=True) if type(following) is ReLU else None
+
+    def _forward(self, x: Array, run: Run, *, rectify: bool) -> tuple[Array, Backward]:
         self.expect(x)
         weight, bias = self._parameters["weight"], self._parameters.get("bias")
-        y = multiply(x, weight.value, None if bias is None else bias.value)
+        y = multiply(x, weight.value, None if bias is None else bias.value, rectify=rectify)
 
         def backward(dy: Array) -> Array:
+            if rectify:
+                dy = relu_backward(y, dy)
             if not weight.frozen:
                 weight.add_product(x, dy)
             if bias is not None and not bias.frozen:

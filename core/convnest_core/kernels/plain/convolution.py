@@ -19,6 +19,8 @@ from convnest_core.arrays import Array, Pair
 from convnest_core.kernels.scratch import scratch
 from convnest_core.kernels.windows import inside, padded, slid, tap
 
+from .activation import relu
+
 _TILE_BYTES = 1 << 19  # half of a common L2 cache; the other half is for weights and output
 _SPREAD_BYTES = 1 << 22  # adding by shifts wants long vectors more than it wants the L2 cache
 _FEWEST_ROWS = 256  # below this a matrix product is not worth its start …
@@ -52,10 +54,11 @@ def convolve(
     padding: Pair,
     dilation: Pair = (1, 1),
     groups: int = 1,
+    rectify: bool = False,
 ) -> Array:
     """Cross-correlate x [N, H, W, C] with w [kh, kw, C/groups, O] and add b [O]: y [N, H', W', O].
 
-    A window's taps lie `dilation` places apart.
+    A window's taps lie `dilation` places apart. With `rectify` it is max(y, 0).
     """
     size = x.shape[1], x.shape[2]
     kernel = w.shape[0], w.shape[1]
@@ -73,7 +76,7 @@ def convolve(
                 inputs, part, tile, width, stride=stride, dilation=dilation, bias=b is not None
             )
             np.matmul(columns, weights, out=_rows(outputs, tile))
-    return y
+    return relu(y) if rectify else y
 
 
 def convolve_backward(

@@ -9,7 +9,14 @@ from convnest_core.arrays import Array
 _TILE = 1 << 17  # values that stay in the cache until they have been added
 
 
-def multiply(x: Array, w: Array, b: Array | None = None, *, out: Array | None = None) -> Array:
+def multiply(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    out: Array | None = None,
+    rectify: bool = False,
+) -> Array:
     """As `kernels.multiply`."""
     y: Array
     if out is None and w.flags.f_contiguous and 2 * len(x) <= len(w):
@@ -19,6 +26,8 @@ def multiply(x: Array, w: Array, b: Array | None = None, *, out: Array | None = 
         y = np.matmul(x, w, out=out)
     if b is not None:
         y += b
+    if rectify:
+        np.maximum(y, np.zeros(y.shape[1], y.dtype), out=y)
     return y
 
 

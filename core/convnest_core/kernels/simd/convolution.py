@@ -19,20 +19,28 @@ def convolve(
     padding: Pair,
     dilation: Pair,
     groups: int,
+    rectify: bool = False,
 ) -> Array:
     """As `kernels.convolve`."""
     shapes = _shapes(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
     match algorithm(FORWARD, shapes):
         case "product":
-            return pointwise.convolve(x, w, b, stride=stride)
+            return pointwise.convolve(x, w, b, stride=stride, rectify=rectify)
         case "winograd":
-            return winograd.convolve(x, w, b, padding=padding)
+            return winograd.convolve(x, w, b, padding=padding, rectify=rectify)
         case "direct":
             geometry = Geometry((w.shape[0], w.shape[1]), stride, padding, dilation)
-            return direct.convolve(x, w, b, geometry=geometry, groups=groups)
+            return direct.convolve(x, w, b, geometry=geometry, groups=groups, rectify=rectify)
         case _:
             return plain.convolve(
-                x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
+                x,
+                w,
+                b,
+                stride=stride,
+                padding=padding,
+                dilation=dilation,
+                groups=groups,
+                rectify=rectify,
             )
 
 

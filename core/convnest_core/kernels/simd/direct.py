@@ -181,7 +181,15 @@ def planned(
     return Direct.of(Sum.of(geometry), w, b, rectified=activation == "relu")
 
 
-def convolve(x: Array, w: Array, b: Array | None, *, geometry: Geometry, groups: int = 1) -> Array:
+def convolve(
+    x: Array,
+    w: Array,
+    b: Array | None,
+    *,
+    geometry: Geometry,
+    groups: int = 1,
+    rectify: bool = False,
+) -> Array:
     """As `kernels.convolve`."""
     height, width = slid(
         (x.shape[1], x.shape[2]),
@@ -193,7 +201,8 @@ def convolve(x: Array, w: Array, b: Array | None, *, geometry: Geometry, groups:
     y = np.empty((len(x), height, width, w.shape[3]), x.dtype)
     for inputs, outputs in groups_of(w, groups):
         bias = None if b is None else b[outputs]
-        kernel = planned(Weights(w[..., outputs]), bias, geometry, activation=None)
+        activation: Activation | None = "relu" if rectify else None
+        kernel = planned(Weights(w[..., outputs]), bias, geometry, activation=activation)
         kernel(x[..., inputs], y[..., outputs])
     return y
 

@@ -15,10 +15,11 @@ from convnest_core.kernels.aligned import empty_aligned
 from .products import multiply, product
 
 
-def convolve(x: Array, w: Array, b: Array | None, *, stride: Pair) -> Array:
+def convolve(x: Array, w: Array, b: Array | None, *, stride: Pair, rectify: bool = False) -> Array:
     """As `kernels.convolve`, for w [1, 1, C, O] without padding."""
     seen = x[:, :: stride[0], :: stride[1]]
-    return multiply(_matrix(seen), w[0, 0], b).reshape(*seen.shape[:3], w.shape[3])
+    y = multiply(_matrix(seen), w[0, 0], b, rectify=rectify)
+    return y.reshape(*seen.shape[:3], w.shape[3])
 
 
 def input_gradient(dy: Array, w: Array, *, size: Pair, stride: Pair) -> Array:

@@ -79,12 +79,19 @@ def product(
     )
 
 
-def multiply(x: Array, w: Array, b: Array | None = None, *, out: Array | None = None) -> Array:
+def multiply(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    out: Array | None = None,
+    rectify: bool = False,
+) -> Array:
     """As `kernels.multiply`."""
     if _suits_blas(x, w):
-        return plain.multiply(x, w, b, out=out)
+        return plain.multiply(x, w, b, out=out, rectify=rectify)
     y = empty_aligned((x.shape[0], w.shape[1]), x.dtype) if out is None else out
-    product(x, w, y, bias=b)
+    product(x, w, y, bias=b, rectified=rectify)
     return y
 
 

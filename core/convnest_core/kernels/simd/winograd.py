@@ -163,8 +163,8 @@ def _multiply(
     )
 
 
-def convolve(x: Array, w: Array, b: Array | None, *, padding: Pair) -> Array:
-    """y [N, H', W', O] = x [N, H, W, C] * w [k, k, C, O] + b [O], stride 1."""
+def convolve(x: Array, w: Array, b: Array | None, *, padding: Pair, rectify: bool = False) -> Array:
+    """y [N, H', W', O] = x [N, H, W, C] * w [k, k, C, O] + b [O], stride 1; or max(y, 0)."""
     kernel, _, channels, filters = w.shape
     x, w = pixels(x), np.ascontiguousarray(w)
     size = slid(x.shape[1:3], kernel=(kernel, kernel), stride=(1, 1), padding=padding)
@@ -174,7 +174,7 @@ def convolve(x: Array, w: Array, b: Array | None, *, padding: Pair) -> Array:
         u = scratch("winograd.weights", (PRODUCTS, plane(many, channels)), w.dtype)
         transform(w[..., some], u)
         bias = None if b is None else b[some]
-        _multiply(x, u, bias, y[..., some], kernel=kernel, padding=padding)
+        _multiply(x, u, bias, y[..., some], kernel=kernel, padding=padding, rectified=rectify)
     return y
 
 

@@ -39,7 +39,9 @@ def test_every_geometry_and_its_gradients(data: st.DataObject) -> None:
     b = rng.standard_normal(outputs * groups, np.float32)
     dy = rng.standard_normal((images, height, width, outputs * groups), np.float32)
     geometry["groups"] = groups
-    close(functions.convolve(x, w, b, **geometry), plain.convolve(x, w, b, **geometry))
+    for rectify in (False, True):
+        y = plain.convolve(x, w, b, **geometry, rectify=rectify)
+        close(functions.convolve(x, w, b, **geometry, rectify=rectify), y)
     wanted: Any = {"bias": True, "input_gradient": True, "weight_gradient": True, **geometry}
     found = functions.convolve_backward(x, w, dy, **wanted)
     expected = plain.convolve_backward(x, w, dy, **wanted)
