@@ -26,8 +26,8 @@ _TICK_S = 0.5
 _PAUSE_S = 0.02
 _STOP_S = 3.0
 _MAX_BACK_OFF_S = 30.0
-#: A Python process with NumPy, before it has a model.
-_PROCESS_BYTES = 80 * 2**20
+#: A Python process with NumPy and LLVM's code, before it has a model.
+_PROCESS_BYTES = 110 * 2**20
 
 log = structlog.get_logger(__name__)
 
