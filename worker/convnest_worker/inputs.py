@@ -29,19 +29,14 @@ class TrainingInputs:
         self._data, self._seed = data, int(spec["seed"])
         self._steps = spec.get("augment", [])
         self._normalisation = Normalisation.of(prepare)
-        # Evenly over the training images, so that no class is left out.
-        chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), _LOOKED_AT)).astype(np.int64)]
-        pixels = data.images[chosen].reshape(-1, data.shape.channels) * _TO_UNIT
-        self._colours = Colours.of(
-            np.asarray(prepare.mean), np.atleast_2d(np.cov(pixels.T.astype(np.float64)))
-        )
+        self._colours = _colours(data, prepare, rows) if self._steps else None
 
     def batch(
         self, rows: npt.NDArray[np.int64], *, epoch: int
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
         """The network's input [N, H, W, C], and labels [N] or, after mixup, distributions."""
         labels = self._data.labels[rows]
-        if not self._steps:
+        if self._colours is None:
             return self._normalisation.pixels(self._data.images[rows]), labels
         which: dict[str, Any] = {"seed": self._seed, "epoch": epoch, "samples": rows}
         x = self._data.images[rows] * _TO_UNIT
@@ -49,3 +44,16 @@ class TrainingInputs:
         pair = mixed(x, labels, self._steps, classes=len(self._data.classes), **which)
         x, targets = pair or (x, labels)
         return self._normalisation.unit(x.astype(np.float32, copy=False)), targets
+
+
+def _colours(data: Dataset, prepare: Preprocessing, rows: npt.NDArray[np.int64]) -> Colours:
+    """Of images evenly over the training images, so that no class is left out."""
+    channels = data.shape.channels
+    chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), _LOOKED_AT)).astype(np.int64)]
+    mean = np.asarray(prepare.mean)
+    covariance, count = np.zeros((channels, channels)), 0
+    for row in chosen:  # one at a time: images may be large
+        pixels = data.images[row].reshape(-1, channels) * _TO_UNIT - mean
+        covariance += pixels.T @ pixels
+        count += len(pixels)
+    return Colours.of(mean, covariance / count)
